@@ -1,6 +1,7 @@
 """Geometry of windows over images: settled once by ops, read by kernels.
 
-Axes: N images, H W height and width, C channels, R S window, P Q output height and width, F filters.
+Axes: N images, H W height and width, C channels, R S window, P Q output height and width,
+F filters.
 """
 
 from __future__ import annotations

@@ -1,0 +1,32 @@
+"""Keras 3's public API on home-made layers and kernels: `import kerasmirror as keras`."""
+
+import importlib
+
+from kerasmirror import _export
+from kerasmirror.version import __version__  # noqa: F401 - public
+
+# The levels, lowest first; a folder may import from those before it only.
+_LEVELS = (
+    "core",
+    "autodiff",
+    "ops",
+    "random",
+    "activations",
+    "initializers",
+    "regularizers",
+    "constraints",
+    "losses",
+    "metrics",
+    "optimizers",
+    "layers",
+    "saving",
+    "callbacks",
+    "training",
+    "models",
+    "datasets",
+    "utils",
+)
+
+for _level in _LEVELS:
+    importlib.import_module(f"{__name__}.{_level}")
+_export.publish(__name__)

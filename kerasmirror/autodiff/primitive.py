@@ -1,0 +1,77 @@
+"""@primitive: an operation with its kernel calls, its gradient and its shape rule in one place.
+
+A rule is `def rule(k, *arrays, **options) -> (y, backward)`: `k` is the kernel namespace, the
+arrays are raw, `backward(dy, needs)` gives one gradient (or None) for each array. It is called
+with tensors, variables or None for arrays that are left out; called with a KerasTensor, only its
+shape rule `spec(*inputs, **options) -> (shape, dtype)` runs.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from kerasmirror import kernels
+from kerasmirror.autodiff.tape import ACTIVE
+from kerasmirror.core.symbolic import KerasTensor
+from kerasmirror.core.tensor import Tensor
+from kerasmirror.core.variable import next_key
+
+# Importing the kernels takes half a second: at the first use, not at import.
+kernels_of = functools.cache(kernels.for_device)
+
+
+class Primitive:
+    """A callable made of a rule; see the module's text."""
+
+    def __init__(self, name, rule, spec):
+        self.name = name
+        self.rule = rule
+        self.spec = spec
+        self.__doc__ = rule.__doc__
+        self.__name__ = name
+
+    def __call__(self, *inputs, **options):
+        try:
+            arrays = [None if value is None else value.data for value in inputs]
+        except AttributeError:
+            return self._symbolic(inputs, options)
+        y, backward = self.rule(kernels_of("cpu"), *arrays, **options)
+        many = type(y) is tuple
+        tape = ACTIVE.tape
+        if tape is None or backward is None:
+            return tuple([Tensor(part) for part in y]) if many else Tensor(y)
+        tracks = tape.tracks
+        keys = tuple(
+            [value.key if value is not None and tracks(value) else None for value in inputs]
+        )
+        if not any(keys):
+            return tuple([Tensor(part) for part in y]) if many else Tensor(y)
+        if many:
+            out = tuple([Tensor(part, next_key()) for part in y])
+            tape.record(keys, tuple([part.key for part in out]), backward)
+        else:
+            out = Tensor(y, next_key())
+            tape.record(keys, out.key, backward)
+        return out
+
+    def _symbolic(self, inputs, options):
+        for value in inputs:
+            if value is not None and not hasattr(value, "shape"):
+                raise TypeError(f"{self.name}: inputs must be tensors. Received: {value!r}")
+        result = self.spec(*inputs, **options)
+        if isinstance(result, list):
+            return tuple([KerasTensor(shape, dtype) for shape, dtype in result])
+        shape, dtype = result
+        return KerasTensor(shape, dtype)
+
+    def __repr__(self):
+        return f"<primitive {self.name}>"
+
+
+def primitive(name, spec):
+    """Make a `Primitive` of the decorated rule; `spec` is its shape rule."""
+
+    def wrap(rule):
+        return Primitive(name, rule, spec)
+
+    return wrap

@@ -1,0 +1,161 @@
+"""Global settings: float type, epsilon, image layout, logging.
+
+Public as `keras.config` and, in part, `keras.backend`.
+"""
+
+from __future__ import annotations
+
+from kerasmirror._export import export
+from kerasmirror.version import KERAS_VERSION
+
+_FLOATX = "float32"
+_EPSILON = 1e-7
+_IMAGE_DATA_FORMAT = "channels_last"
+_INTERACTIVE_LOGGING = True
+_TRACEBACK_FILTERING = True
+_MAX_EPOCHS = None
+_MAX_STEPS_PER_EPOCH = None
+
+
+@export("config.floatx", "backend.floatx")
+def floatx():
+    """The default float dtype of new weights and converted data, as a string ("float32")."""
+    return _FLOATX
+
+
+@export("config.set_floatx", "backend.set_floatx")
+def set_floatx(value):
+    """Set the default float dtype: "bfloat16", "float16", "float32" or "float64".
+
+    Raises: ValueError for any other value.
+    """
+    global _FLOATX
+    accepted = ("bfloat16", "float16", "float32", "float64")
+    if value not in accepted:
+        raise ValueError(
+            f"keras.config.set_floatx: `value` must be one of {accepted}. Received: value={value!r}"
+        )
+    _FLOATX = str(value)
+
+
+@export("config.epsilon", "backend.epsilon")
+def epsilon():
+    """The fuzz factor that keeps divisions and logarithms finite (1e-7 unless set)."""
+    return _EPSILON
+
+
+@export("config.set_epsilon", "backend.set_epsilon")
+def set_epsilon(value):
+    """Set the fuzz factor; `value` is a positive float."""
+    global _EPSILON
+    _EPSILON = value
+
+
+@export("config.image_data_format", "backend.image_data_format")
+def image_data_format():
+    """The default layout of images: "channels_last" (NHWC) or "channels_first" (NCHW)."""
+    return _IMAGE_DATA_FORMAT
+
+
+@export("config.set_image_data_format", "backend.set_image_data_format")
+def set_image_data_format(data_format):
+    """Set the default layout of images.
+
+    Raises: ValueError unless "channels_last" or "channels_first".
+    """
+    global _IMAGE_DATA_FORMAT
+    _IMAGE_DATA_FORMAT = standardize_data_format(data_format)
+
+
+def standardize_data_format(data_format, owner="keras.config"):
+    """`data_format` in lower case, the global one for None.
+
+    Raises: ValueError unless "channels_last" or "channels_first".
+    """
+    if data_format is None:
+        return _IMAGE_DATA_FORMAT
+    lower = str(data_format).lower()
+    if lower not in ("channels_first", "channels_last"):
+        raise ValueError(
+            f'{owner}: `data_format` must be "channels_first" or "channels_last". '
+            f"Received: data_format={data_format!r}"
+        )
+    return lower
+
+
+@export("config.backend", "backend.backend")
+def backend():
+    """The name of the engine: always "kerasmirror"."""
+    return "kerasmirror"
+
+
+@export("config.enable_interactive_logging")
+def enable_interactive_logging():
+    """Print progress to the terminal (the default)."""
+    global _INTERACTIVE_LOGGING
+    _INTERACTIVE_LOGGING = True
+
+
+@export("config.disable_interactive_logging")
+def disable_interactive_logging():
+    """Send progress to Python's `logging` instead of the terminal."""
+    global _INTERACTIVE_LOGGING
+    _INTERACTIVE_LOGGING = False
+
+
+@export("config.is_interactive_logging_enabled")
+def is_interactive_logging_enabled():
+    """Whether progress is printed to the terminal."""
+    return _INTERACTIVE_LOGGING
+
+
+@export("config.enable_traceback_filtering")
+def enable_traceback_filtering():
+    """Accepted for Keras scripts: tracebacks here are short, nothing is hidden from them."""
+    global _TRACEBACK_FILTERING
+    _TRACEBACK_FILTERING = True
+
+
+@export("config.disable_traceback_filtering")
+def disable_traceback_filtering():
+    """Accepted for Keras scripts: tracebacks here are short, nothing is hidden from them."""
+    global _TRACEBACK_FILTERING
+    _TRACEBACK_FILTERING = False
+
+
+@export("config.is_traceback_filtering_enabled")
+def is_traceback_filtering_enabled():
+    """What was set last; it changes nothing here."""
+    return _TRACEBACK_FILTERING
+
+
+@export("config.max_epochs")
+def max_epochs():
+    """The cap on epochs of any `fit`, or None."""
+    return _MAX_EPOCHS
+
+
+@export("config.set_max_epochs")
+def set_max_epochs(max_epochs):
+    """Cap the epochs of any `fit` (None: no cap)."""
+    global _MAX_EPOCHS
+    _MAX_EPOCHS = max_epochs
+
+
+@export("config.max_steps_per_epoch")
+def max_steps_per_epoch():
+    """The cap on steps of any epoch, or None."""
+    return _MAX_STEPS_PER_EPOCH
+
+
+@export("config.set_max_steps_per_epoch")
+def set_max_steps_per_epoch(max_steps_per_epoch):
+    """Cap the steps of any epoch (None: no cap)."""
+    global _MAX_STEPS_PER_EPOCH
+    _MAX_STEPS_PER_EPOCH = max_steps_per_epoch
+
+
+@export("version")
+def version():
+    """The version of Keras whose API is mirrored."""
+    return KERAS_VERSION

@@ -1,0 +1,345 @@
+"""Objects to plain configs and back, and the lookup behind every `get()`.
+
+A class or function is found only by its public name in the export registry, or among what the
+user registered or passed as `custom_objects`: a config never makes Python import anything.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import types
+
+import numpy as np
+
+from kerasmirror import _export
+from kerasmirror._export import export
+from kerasmirror.core import names
+from kerasmirror.core.tensor import Tensor
+from kerasmirror.core.variable import Variable
+
+_CUSTOM_OBJECTS = {}
+_CUSTOM_NAMES = {}
+_PLAIN = (str, int, float, bool, type(None))
+
+
+class _Scope(threading.local):
+    def __init__(self):
+        self.stack = []
+
+
+_SCOPE = _Scope()
+
+
+@export("saving.CustomObjectScope", "saving.custom_object_scope", "utils.CustomObjectScope")
+class CustomObjectScope:
+    """Context manager: the names in `custom_objects` can be loaded inside it."""
+
+    def __init__(self, custom_objects):
+        self.custom_objects = custom_objects or {}
+
+    def __enter__(self):
+        _SCOPE.stack.append(self.custom_objects)
+        return self
+
+    def __exit__(self, *error):
+        _SCOPE.stack.pop()
+
+
+export("utils.custom_object_scope")(CustomObjectScope)
+
+
+@export("saving.get_custom_objects", "utils.get_custom_objects")
+def get_custom_objects():
+    """The global dict of registered custom objects; changes to it count."""
+    return _CUSTOM_OBJECTS
+
+
+@export("saving.register_keras_serializable", "utils.register_keras_serializable")
+def register_keras_serializable(package="Custom", name=None):
+    """Decorator: register a class or function under "package>name", so that files can name it.
+
+    Raises: ValueError for a class without `get_config`.
+    """
+
+    def register(symbol):
+        registered = f"{package}>{name if name is not None else symbol.__name__}"
+        if inspect.isclass(symbol) and not hasattr(symbol, "get_config"):
+            raise ValueError(
+                "keras.saving.register_keras_serializable: a registered class must have a "
+                f"`get_config()` method. Received: {symbol}"
+            )
+        _CUSTOM_OBJECTS[registered] = symbol
+        _CUSTOM_NAMES[symbol] = registered
+        return symbol
+
+    return register
+
+
+@export("saving.get_registered_name", "utils.get_registered_name")
+def get_registered_name(obj):
+    """The name `obj` was registered under, or its own name."""
+    return _CUSTOM_NAMES.get(obj, obj.__name__)
+
+
+@export("saving.get_registered_object", "utils.get_registered_object")
+def get_registered_object(name, custom_objects=None, module_objects=None):
+    """The custom object called `name`, or None.
+
+    Looks into the open scopes, the registry, `custom_objects`, then `module_objects`.
+    """
+    for scope in reversed(_SCOPE.stack):
+        if name in scope:
+            return scope[name]
+    if name in _CUSTOM_OBJECTS:
+        return _CUSTOM_OBJECTS[name]
+    for objects in (custom_objects, module_objects):
+        if objects and name in objects:
+            return objects[name]
+    return None
+
+
+@export("saving.serialize_keras_object", "utils.serialize_keras_object")
+def serialize_keras_object(obj):
+    """A plain structure (dicts, lists, strings, numbers) that describes `obj`.
+
+    An object becomes {"module", "class_name", "config", "registered_name"}, as Keras writes it.
+    Raises: TypeError or ValueError for what has no description.
+    """
+    if isinstance(obj, _PLAIN):
+        return obj
+    if isinstance(obj, (list, tuple)):
+        items = [serialize_keras_object(item) for item in obj]
+        return items if isinstance(obj, list) else tuple(items)
+    if isinstance(obj, dict):
+        return {key: serialize_keras_object(value) for key, value in obj.items()}
+    if isinstance(obj, bytes):
+        return {"class_name": "__bytes__", "config": {"value": obj.decode("utf-8")}}
+    if isinstance(obj, (np.integer, np.floating, np.bool_)):
+        return obj.item()
+    if isinstance(obj, (np.ndarray, Tensor, Variable)):
+        array = np.asarray(obj)
+        config = {"value": array.tolist(), "dtype": str(array.dtype)}
+        kind = "__numpy__" if isinstance(obj, np.ndarray) else "__tensor__"
+        return {"class_name": kind, "config": config}
+    if isinstance(obj, slice):
+        parts = [serialize_keras_object(p) for p in (obj.start, obj.stop, obj.step)]
+        return {
+            "class_name": "__slice__",
+            "config": dict(zip(("start", "stop", "step"), parts, strict=True)),
+        }
+    if obj is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(obj, types.FunctionType) and obj.__name__ == "<lambda>":
+        raise ValueError(
+            "keras.saving.serialize_keras_object: a lambda has no name to save it by. Register a "
+            f"named function with `@keras.saving.register_keras_serializable()`. Received: {obj}"
+        )
+    if isinstance(obj, (types.FunctionType, types.BuiltinFunctionType)) or (
+        callable(obj) and not hasattr(obj, "get_config")
+    ):
+        return _describe(obj, obj.__name__, "function")
+    if inspect.isclass(obj):
+        return _describe(obj, obj.__name__, obj.__name__)
+    if not hasattr(obj, "get_config"):
+        raise TypeError(
+            "keras.saving.serialize_keras_object: `obj` must be plain data, a function or an "
+            f"object with `get_config()`. Received: {obj} (of type {type(obj)})"
+        )
+    described = _describe(type(obj), serialize_keras_object(obj.get_config()), None)
+    if hasattr(obj, "get_build_config"):
+        build_config = obj.get_build_config()
+        if build_config is not None:
+            described["build_config"] = serialize_keras_object(build_config)
+    if hasattr(obj, "get_compile_config"):
+        compile_config = obj.get_compile_config()
+        if compile_config is not None:
+            described["compile_config"] = serialize_keras_object(compile_config)
+    return described
+
+
+def _describe(symbol, config, class_name):
+    path = _export.public_path(symbol)
+    if path is not None:
+        module, _, name = f"keras.{path}".rpartition(".")
+        registered = None
+    else:
+        module, name = symbol.__module__, symbol.__name__
+        registered = get_registered_name(symbol)
+        if registered == name and symbol not in _CUSTOM_NAMES:
+            module = symbol.__module__
+    if class_name == "function":
+        return {
+            "module": module,
+            "class_name": "function",
+            "config": name if path is not None else config,
+            "registered_name": registered or name,
+        }
+    return {
+        "module": module,
+        "class_name": name,
+        "config": config,
+        "registered_name": registered,
+    }
+
+
+@export("saving.deserialize_keras_object", "utils.deserialize_keras_object")
+def deserialize_keras_object(config, custom_objects=None, safe_mode=True, **kwargs):
+    """The object that `serialize_keras_object` described.
+
+    With `safe_mode` (and, for lack of an unsafe need, without it) only public classes of this
+    package and the user's own registered or passed ones can be named.
+    Raises: TypeError for an unknown name, ValueError for a malformed config.
+    """
+    module_objects = kwargs.pop("module_objects", None)
+    if kwargs:
+        raise TypeError(f"keras.saving.deserialize_keras_object: unknown {sorted(kwargs)}")
+    if isinstance(config, _PLAIN):
+        if isinstance(config, str):
+            custom = get_registered_object(config, custom_objects, module_objects)
+            return config if custom is None else custom
+        return config
+    if isinstance(config, (list, tuple)):
+        items = [deserialize_keras_object(i, custom_objects, safe_mode) for i in config]
+        return items if isinstance(config, list) else tuple(items)
+    if not isinstance(config, dict):
+        raise TypeError(
+            f"keras.saving.deserialize_keras_object: `config` must be plain. Received: {config!r}"
+        )
+    if "class_name" not in config or "config" not in config:
+        return {
+            key: deserialize_keras_object(value, custom_objects, safe_mode)
+            for key, value in config.items()
+        }
+    class_name, inner = config["class_name"], config["config"]
+    if class_name in _SPECIAL:
+        return _SPECIAL[class_name](inner)
+    if class_name == "function":
+        return find_symbol(inner, config.get("module"), config, custom_objects, module_objects)
+    cls = find_symbol(class_name, config.get("module"), config, custom_objects, module_objects)
+    if inspect.isfunction(cls):
+        return cls
+    if not hasattr(cls, "from_config"):
+        raise TypeError(f"keras: {class_name!r} has no `from_config` to rebuild it with.")
+    with CustomObjectScope(custom_objects):
+        instance = cls.from_config(inner)
+    build_config = config.get("build_config")
+    if build_config and hasattr(instance, "build_from_config") and not instance.built:
+        instance.build_from_config(build_config)
+        instance.built = True
+    compile_config = config.get("compile_config")
+    if compile_config and hasattr(instance, "compile_from_config"):
+        instance.compile_from_config(compile_config)
+    return instance
+
+
+def _as_slice(inner):
+    return slice(inner["start"], inner["stop"], inner["step"])
+
+
+_SPECIAL = {
+    "__tensor__": lambda inner: Tensor(np.array(inner["value"], dtype=inner["dtype"])),
+    "__numpy__": lambda inner: np.array(inner["value"], dtype=inner["dtype"]),
+    "__bytes__": lambda inner: inner["value"].encode("utf-8"),
+    "__slice__": _as_slice,
+    "__ellipsis__": lambda inner: Ellipsis,
+}
+
+
+def find_symbol(name, module, config, custom_objects=None, module_objects=None):
+    """The class or function a config names; custom objects first, then the public names.
+
+    Raises: TypeError when there is none.
+    """
+    for key in (config.get("registered_name"), name):
+        if isinstance(key, str):
+            custom = get_registered_object(key, custom_objects, module_objects)
+            if custom is not None:
+                return custom
+    if isinstance(module, str) and isinstance(name, str):
+        if module == "keras" or module.startswith("keras."):
+            symbol = _export.lookup(f"{module}.{name}"[len("keras.") :])
+            if symbol is not None:
+                return symbol
+    elif module is None and isinstance(name, str):
+        found = _export.lookup(name)
+        if found is not None:
+            return found
+    raise TypeError(
+        f"keras: cannot find {name!r} (module {module!r}). Only public names of Keras and your own "
+        "registered classes can be loaded; pass yours as "
+        "`custom_objects={'Name': Name}` or register it with "
+        "`@keras.saving.register_keras_serializable()`."
+    )
+
+
+def resolve(identifier, family, what, base=None, custom_objects=None):
+    """What `keras.<family>.get(identifier)` gives for a name, a config, a class or an object.
+
+    A name may be the class's ("GlorotUniform"), its snake case ("glorot_uniform") or a function's.
+    `what` names the kind in errors; objects of `base` and callables are returned as they are.
+    Raises: ValueError for an unknown name or anything else.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, dict):
+        config = dict(identifier)
+        if "class_name" not in config:
+            raise ValueError(
+                f"keras.{family}.get: `identifier` must have a `class_name` when it is a config. "
+                f"Received: identifier={identifier}"
+            )
+        config.setdefault("config", {})
+        if config.get("module") is None:
+            symbol = _by_name(config["class_name"], family, custom_objects)
+            if symbol is None:
+                raise ValueError(
+                    f"Unknown {what}: {config['class_name']!r}. Received: {identifier}"
+                )
+            return symbol.from_config(config["config"]) if inspect.isclass(symbol) else symbol
+        return deserialize_keras_object(config, custom_objects)
+    if isinstance(identifier, str):
+        symbol = _by_name(identifier, family, custom_objects)
+        if symbol is None:
+            raise ValueError(
+                f"keras.{family}.get: `identifier` must be the name of {_article(what)}, one of "
+                f"{', '.join(sorted(_known(family)))}, or a registered custom one. "
+                f"Received: identifier={identifier!r}"
+            )
+        return symbol() if inspect.isclass(symbol) else symbol
+    if inspect.isclass(identifier):
+        return identifier()
+    if callable(identifier) or (base is not None and isinstance(identifier, base)):
+        return identifier
+    raise ValueError(
+        f"keras.{family}.get: `identifier` must be a name, a config dict, a callable or "
+        f"{_article(what)}. Received: identifier={identifier!r}"
+    )
+
+
+def _article(what):
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
+
+
+def _known(family):
+    hidden = {"get", "serialize", "deserialize"}
+    return {name for name in _export.family(family) if name not in hidden}
+
+
+def _by_name(name, family, custom_objects):
+    custom = get_registered_object(name, custom_objects)
+    if custom is not None:
+        return custom
+    symbols = _export.family(family)
+    hidden = ("get", "serialize", "deserialize")
+    if name in symbols and name not in hidden:
+        return symbols[name]
+    for public, symbol in symbols.items():
+        if public in hidden:
+            continue
+        if inspect.isclass(symbol) and name in (
+            names.to_snake_case(public),
+            public.lower(),
+        ):
+            return symbol
+    return None

@@ -1,0 +1,104 @@
+"""KerasTensor: shape and dtype without values, for building models before data is seen."""
+
+from __future__ import annotations
+
+from kerasmirror._export import export
+from kerasmirror.core import dtypes, tree
+from kerasmirror.core.names import auto_name
+
+
+@export("KerasTensor")
+class KerasTensor:
+    """A placeholder with `shape` (None where unknown), `dtype` and `name`; it has no values.
+
+    Source: Keras 3.15 `keras.KerasTensor`.
+    """
+
+    def __init__(
+        self, shape, dtype="float32", sparse=False, ragged=False, record_history=True, name=None
+    ):
+        if sparse or ragged:
+            raise ValueError(
+                "KerasTensor: `sparse` and `ragged` must be False, kerasmirror has dense tensors "
+                f"only. Received: sparse={sparse}, ragged={ragged}"
+            )
+        self.shape = standardize_shape(shape)
+        self.dtype = dtypes.standardize_dtype(dtype)
+        self.sparse = False
+        self.ragged = False
+        self.name = name or auto_name("keras_tensor")
+        self.record_history = record_history
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    def __array__(self, dtype=None, copy=None):
+        raise ValueError(
+            "KerasTensor: a placeholder has no values, so NumPy cannot read it. Use `keras.ops` "
+            "functions and layers on it instead of NumPy's."
+        )
+
+    def __len__(self):
+        if not self.shape or self.shape[0] is None:
+            raise TypeError(f"len() of a KerasTensor whose first axis is unknown: {self}")
+        return self.shape[0]
+
+    def __bool__(self):
+        raise TypeError("A KerasTensor has no value, so it is neither true nor false.")
+
+    def __int__(self):
+        raise ValueError("A KerasTensor has no value, so it cannot become an int.")
+
+    def __float__(self):
+        raise ValueError("A KerasTensor has no value, so it cannot become a float.")
+
+    def __repr__(self):
+        return (
+            f"<KerasTensor shape={self.shape}, dtype={self.dtype}, sparse={self.sparse}, "
+            f"ragged={self.ragged}, name={self.name}>"
+        )
+
+
+def standardize_shape(shape, owner="keras"):
+    """`shape` as a tuple of ints and Nones.
+
+    Raises: ValueError for None or a negative entry, TypeError-like ones for other types.
+    """
+    if isinstance(shape, int) and not isinstance(shape, bool):
+        shape = (shape,)
+    if shape is None or not hasattr(shape, "__iter__"):
+        raise ValueError(f"{owner}: `shape` must be a tuple of ints. Received: shape={shape!r}")
+    clean = []
+    for size in shape:
+        if size is not None:
+            try:
+                size = size.__index__()
+            except (AttributeError, TypeError):
+                size = None if isinstance(size, KerasTensor) else _bad_entry(owner, shape, size)
+            if size is not None and size < 0:
+                _bad_entry(owner, shape, size)
+        clean.append(size)
+    return tuple(clean)
+
+
+def _bad_entry(owner, shape, size):
+    raise ValueError(
+        f"{owner}: `shape` must hold ints of at least 0, or None. "
+        f"Received: shape={shape!r}, whose entry {size!r} is not"
+    )
+
+
+@export("utils.is_keras_tensor", "backend.is_keras_tensor")
+def is_keras_tensor(x):
+    """Whether `x` is a KerasTensor."""
+    return isinstance(x, KerasTensor)
+
+
+def any_symbolic(structure):
+    """Whether a KerasTensor stands anywhere in nested `structure`."""
+    if isinstance(structure, KerasTensor):
+        return True
+    if isinstance(structure, (list, tuple, dict)):
+        return any(isinstance(leaf, KerasTensor) for leaf in tree.flatten(structure))
+    return False
