@@ -1,0 +1,16 @@
+"""Kernels: arrays in, arrays out. `for_device` gives the namespace of one device, loaded when first asked for."""
+
+import importlib
+
+_DEVICES = ("cpu",)
+
+
+def for_device(device):
+    """The flat namespace of all kernels of `device`. Nothing of numba is imported before this call."""
+    if device not in _DEVICES:
+        raise ValueError(
+            f"kernels: `device` must be one of {_DEVICES}. Received: device={device!r}"
+        )
+    namespace = importlib.import_module(f"{__name__}.{device}")
+    namespace.load()
+    return namespace

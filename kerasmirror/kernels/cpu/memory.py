@@ -1,0 +1,116 @@
+"""Pooled arrays: fresh large arrays cost more than the arithmetic on them (page faults), so their memory is reused.
+
+A block belongs to the array handed out, and to its views; when the last of them dies, a weak reference's callback
+gives the block back to the free list of its size class.
+"""
+
+import threading
+import weakref
+
+import numpy as np
+
+__all__ = ["clear_pool", "empty", "pool_statistics", "zeros"]
+
+SMALLEST = 4096  # bytes; below, the C allocator is as fast
+CLASS_LIMIT = 1 << 28  # bytes kept free in one size class, or one block if that is larger
+LIMIT = 1 << 30  # bytes kept free in all classes when the pool must grow
+_ALIGNMENT = 64
+
+# Lists and dictionaries change by single atomic operations, so taking and giving back need no lock, which also keeps
+# a garbage collection that gives blocks back in the middle of anything harmless.
+_free = {}
+_leases = {}  # by identity: a weak reference hashes as its array, which has no hash
+_counts = {"allocations": 0}
+_lock = threading.Lock()
+
+_array = np.ndarray
+_dtypes = {}
+
+
+class _Lease(weakref.ref):
+    """Watches the array that owns a block at present."""
+
+    __slots__ = ("block",)
+
+
+def _size_class(n_bytes):
+    """`n_bytes` rounded up so that at most an eighth is wasted: 8 classes for each doubling."""
+    shift = n_bytes.bit_length() - 4
+    return ((n_bytes - 1 >> shift) + 1) << shift
+
+
+def empty(shape, dtype=np.float32):
+    """An array of `shape` with arbitrary contents, 64-byte aligned when it comes from the pool."""
+    size = 1
+    for n in shape:
+        size *= n
+    kind = _dtypes.get(dtype) or _known(dtype)
+    n_bytes = size * kind.itemsize
+    if n_bytes < SMALLEST:
+        return np.empty(shape, kind)
+    n_bytes = _size_class(n_bytes)
+    try:
+        block = _free[n_bytes].pop()  # atomic: no two threads pop one block
+    except (KeyError, IndexError):
+        block = _allocate(n_bytes)
+    array = _array(shape, kind, block)
+    lease = _Lease(array, _give_back)
+    lease.block = block
+    _leases[id(lease)] = lease
+    return array
+
+
+def zeros(shape, dtype=np.float32):
+    """An array of `shape` full of zeros."""
+    array = empty(shape, dtype)
+    array.fill(0)
+    return array
+
+
+def _known(dtype):
+    kind = _dtypes[dtype] = np.dtype(dtype)
+    return kind
+
+
+def _allocate(n_bytes):
+    if _free_bytes() > LIMIT:
+        clear_pool()
+    with _lock:
+        _counts["allocations"] += 1
+    _free.setdefault(n_bytes, [])
+    raw = np.empty(n_bytes + _ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % _ALIGNMENT
+    # A memoryview, not an array: NumPy makes a view's base the first owner that is an array, which must be
+    # the one the lease watches.
+    return memoryview(raw)[start : start + n_bytes]
+
+
+def _give_back(lease, leases=_leases, free=_free):
+    # The defaults keep the tables alive while the interpreter takes this module down.
+    del leases[id(lease)]
+    block = lease.block
+    n_bytes = block.nbytes
+    blocks = free[n_bytes]
+    if not blocks or (len(blocks) + 1) * n_bytes <= CLASS_LIMIT:
+        blocks.append(block)
+
+
+def _free_bytes():
+    return sum(n_bytes * len(blocks) for n_bytes, blocks in list(_free.items()))
+
+
+def pool_statistics():
+    """Bytes free in the pool, blocks and bytes in use, and how often a block had to be allocated."""
+    used = [lease.block.nbytes for lease in list(_leases.values())]
+    return {
+        "free_bytes": _free_bytes(),
+        "blocks_in_use": len(used),
+        "used_bytes": sum(used),
+        **_counts,
+    }
+
+
+def clear_pool():
+    """Give every free block back to the system."""
+    for blocks in list(_free.values()):
+        blocks.clear()

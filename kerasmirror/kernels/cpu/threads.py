@@ -1,0 +1,60 @@
+"""How many threads share the work of a kernel, and scratch memory for each of them."""
+
+import os
+import threading
+
+import numba
+
+from . import memory
+
+__all__ = ["set_threads", "thread_count"]
+
+# About 10 microseconds of streaming arithmetic: less is not worth waking another thread for.
+GRAIN = 32768
+
+_lock = threading.Lock()
+_count = None
+
+
+def thread_count():
+    """How many threads kernels use: KERASMIRROR_NUM_THREADS, or set_threads, or every core of this process."""
+    if _count is None:
+        asked = os.environ.get("KERASMIRROR_NUM_THREADS")
+        set_threads(int(asked) if asked else numba.config.NUMBA_NUM_THREADS)
+    return _count
+
+
+def set_threads(count):
+    """Use `count` threads from now on; between 1 and the number of cores of this process."""
+    global _count
+    limit = numba.config.NUMBA_NUM_THREADS
+    if not 1 <= count <= limit:
+        raise ValueError(
+            f"set_threads: `count` must be between 1 and {limit}. Received: count={count}"
+        )
+    with _lock:
+        _count = int(count)
+
+
+def scratch(size, dtype):
+    """One row of `size` elements for each thread, from the pool: `scratch[thread]` inside a kernel.
+
+    A fresh lease for each launch, so that launches from several Python threads never share a row.
+    """
+    return memory.empty((thread_count(), size), dtype)
+
+
+def chunk_of(work_per_item):
+    """How many items make a chunk worth handing to a thread, when each costs `work_per_item` operations."""
+    return max(1, GRAIN // max(1, work_per_item))
+
+
+def _single_after_fork():
+    # The OpenMP runtime ends a forked child that enters a parallel region.
+    global _count, _lock
+    _lock = threading.Lock()
+    _count = 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_single_after_fork)
