@@ -1,4 +1,4 @@
-"""Kernels: arrays in, arrays out. `for_device` gives the namespace of one device, loaded when first asked for."""
+"""Kernels: arrays in, arrays out. `for_device` loads one device's namespace when first asked."""
 
 import importlib
 
@@ -6,7 +6,7 @@ _DEVICES = ("cpu",)
 
 
 def for_device(device):
-    """The flat namespace of all kernels of `device`. Nothing of numba is imported before this call."""
+    """The flat namespace of all kernels of `device`; numba is not imported before this call."""
     if device not in _DEVICES:
         raise ValueError(
             f"kernels: `device` must be one of {_DEVICES}. Received: device={device!r}"

@@ -1,8 +1,9 @@
 """Where compiled kernels live on disk.
 
-numba's own key of a cached function covers that function's file alone, so an edit in a file that it imports would
-go on running the old code. Each kernel file therefore gets a folder named by a hash of itself, of every file of
-this package that it imports, of the CPU, of the tile choice and of the versions involved.
+numba's own key of a cached function covers that function's file alone, so an edit in a file that it
+imports would go on running the old code. Each kernel file therefore gets a folder named by a hash
+of itself, of every file of this package that it imports, of the CPU, of the tile choice and of the
+versions involved.
 """
 
 import functools
@@ -20,7 +21,7 @@ _IMPORT = re.compile(r"^[ \t]*from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\
 
 
 def cache_root():
-    """The folder of all compiled kernels: KERASMIRROR_CACHE_DIR, else the package, else the user's cache."""
+    """Compiled kernels' folder: KERASMIRROR_CACHE_DIR, else the package, else the user's cache."""
     chosen = os.environ.get("KERASMIRROR_CACHE_DIR")
     if chosen:
         return Path(chosen)
@@ -32,7 +33,7 @@ def cache_root():
 
 
 def cache_folder(source, environment):
-    """The folder for kernels written in the file `source`, compiled for `environment` (a string)."""
+    """The folder for kernels of the file `source`, compiled for `environment` (a string)."""
     source = Path(source).resolve()
     digest = hashlib.sha256(environment.encode())
     for path in sorted(_files_behind(source)):
@@ -49,7 +50,7 @@ def cache_folder(source, environment):
 
 
 def _files_behind(source):
-    """`source`, this package's files that it imports, and theirs; launching and tiles belong to every kernel."""
+    """`source`, the files of this package that it imports, and theirs; launching and tiles always."""
     found, waiting = set(), [source, PACKAGE / "cpu" / "launch.py", PACKAGE / "cpu" / "simd.py"]
     while waiting:
         path = waiting.pop()
@@ -74,7 +75,7 @@ def _imports_of(path):
 
 
 def _folder_of(path, module):
-    """The path, without suffix, that `from module import ...` in the file `path` means; None outside this package."""
+    """The path without suffix that `from module import` in `path` means; None outside here."""
     top = PACKAGE.parent.name + "." + PACKAGE.name
     if module.startswith("."):
         levels = len(module) - len(module.lstrip("."))

@@ -1,10 +1,11 @@
 """Serial kernels and one launcher.
 
-A kernel is a serial function `_name(lo, hi, thread, arrays..., scalars...)` that does items lo to hi of its outer
-range. `launch` compiles it for the types of its arguments (at the first call of each kind; then it comes from the
-disk) behind a C entry, and runs that entry on the calling thread or, for many items, on all threads, which fetch
-chunks from an atomic counter: static shares would wait a whole scheduler slice for a disturbed thread.
-Compiling kernels as parallel functions costs four times as long, so only the one launcher is one.
+A kernel is a serial function `_name(lo, hi, thread, arrays..., scalars...)` that does items lo to
+hi of its outer range. `launch` compiles it for the types of its arguments (at the first call of
+each kind; then it comes from the disk) behind a C entry, and runs that entry on the calling thread
+or, for many items, on all threads, which fetch chunks from an atomic counter: static shares would
+wait a whole scheduler slice for a disturbed thread. Compiling kernels as parallel functions costs
+four times as long, so only the one launcher is one.
 """
 
 import contextlib
@@ -27,8 +28,8 @@ from . import simd, threads
 _OPTIONS = {"error_model": "numpy", "nogil": True}
 _INNER = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
-# The fields of a NumPy array object, in bytes from its start: the object's head, then data, number of axes,
-# dimensions, strides, base, descr, flags (numpy/ndarraytypes.h, the same since NumPy 1.7).
+# The fields of a NumPy array object, in bytes from its start: the object's head, then data, number
+# of axes, dimensions, strides, base, descr, flags (numpy/ndarraytypes.h, the same since NumPy 1.7).
 _HEAD = object.__basicsize__
 _DATA, _DIMENSIONS, _FLAGS = _HEAD, _HEAD + 16, _HEAD + 48
 _CONTIGUOUS = 1  # NPY_ARRAY_C_CONTIGUOUS
@@ -47,7 +48,7 @@ def _word(builder, address, offset):
 
 @intrinsic(prefer_literal=True)
 def _array_at(typing_context, table, index, array_type):
-    """The NumPy array whose object's address is table[index], as a C-contiguous array of `array_type`."""
+    """The NumPy array whose object's address is table[index], as a C-contiguous `array_type`."""
     kind = array_type.instance_type
     place = index.literal_value
 
@@ -109,7 +110,7 @@ def _call_entry(typing_context, entry, lo, hi, thread, table):
 
 @intrinsic
 def _fetch_add(typing_context, counter, amount):
-    """The first element of `counter` before `amount` was added to it, as one step for all threads."""
+    """Add `amount` to the first element of `counter` in one step; its value before."""
 
     def generate(context, builder, signature, arguments):
         data = context.make_array(counter)(context, builder, arguments[0]).data
@@ -201,7 +202,8 @@ def _parallel_launcher():
         if _parallel is None:
             signature = "int64(int64, int64, int64, int64, int64, int64)"
             compiled = njit(signature, cache=True, parallel=True, **_OPTIONS)(_run_threads)
-            # numba's own pool ends the process when two threads enter it; OpenMP and TBB take turns.
+            # numba's own pool ends the process when two threads enter it; OpenMP and TBB take
+            # turns.
             needs_turns = numba.threading_layer() == "workqueue"
             _one_at_a_time = threading.Lock() if needs_turns else contextlib.nullcontext()
             _parallel = compiled
@@ -263,7 +265,8 @@ class Kernel:
                 values.append(f"{kind}_at(table, {place})")
                 kinds.append(kind)
                 form += "q" if kind == "int64" else "d"
-        # A module-level function with a name of its own: numba finds neither closures nor namesakes on disk.
+        # A module-level function with a name of its own: numba finds neither closures nor namesakes
+        # on disk.
         name = f"{self.name}__{'_'.join(kinds)}"
         if len(name) > 120:
             name = f"{name[:100]}_{zlib.crc32(name.encode()):08x}"
@@ -278,7 +281,7 @@ class Kernel:
             float64_at=_float64_at,
             float32_at=_float32_at,
         )
-        exec(compile(source, self.source, "exec"), scope)  # noqa: S102 - our own template, no outside text
+        exec(compile(source, self.source, "exec"), scope)  # noqa: S102 - our own template
         with _cached_on_disk(self.source):
             entry = cfunc(
                 "void(int64, int64, int64, int64)", nopython=True, cache=True, error_model="numpy"
@@ -302,10 +305,11 @@ def kernel(body):
 
 
 def launch(kernel, n_items, chunk, *args):
-    """Run items 0 to n_items of `kernel`, at most `chunk` at a time, on the threads that are worth it.
+    """Run items 0 to n_items of `kernel`, at most `chunk` at a time, on all threads.
 
-    Args: C-contiguous arrays first, then ints, floats (float64), np.float32 and tuples of ints. An array's dtype
-    and rank, a scalar's type and a tuple's length select the compiled entry. `n_items <= chunk` runs on this thread.
+    Args: C-contiguous arrays first, then ints, floats (float64), np.float32 and tuples of ints. An
+    array's dtype and rank, a scalar's type and a tuple's length select the compiled entry. `n_items
+    <= chunk` runs on this thread.
     """
     if n_items <= 0:
         return

@@ -1,9 +1,11 @@
-"""Pooled arrays: fresh large arrays cost more than the arithmetic on them (page faults), so their memory is reused.
+"""Pooled arrays: fresh large arrays cost more (page faults) than the arithmetic on them.
 
-A block belongs to the array handed out, and to its views; when the last of them dies, a weak reference's callback
-gives the block back to the free list of its size class.
+A block belongs to the array handed out, and to its views; when the last of them dies, a weak
+reference's callback gives the block back to the free list of its size class.
 """
 
+import contextlib
+import mmap
 import threading
 import weakref
 
@@ -15,9 +17,11 @@ SMALLEST = 4096  # bytes; below, the C allocator is as fast
 CLASS_LIMIT = 1 << 28  # bytes kept free in one size class, or one block if that is larger
 LIMIT = 1 << 30  # bytes kept free in all classes when the pool must grow
 _ALIGNMENT = 64
+_MAPPED = 1 << 18  # bytes from which a block is pages of its own
+_HUGE = 1 << 22  # bytes from which huge pages are asked for
 
-# Lists and dictionaries change by single atomic operations, so taking and giving back need no lock, which also keeps
-# a garbage collection that gives blocks back in the middle of anything harmless.
+# Lists and dictionaries change by single atomic operations, so taking and giving back need no lock,
+# which also keeps a garbage collection that gives blocks back in the middle of anything harmless.
 _free = {}
 _leases = {}  # by identity: a weak reference hashes as its array, which has no hash
 _counts = {"allocations": 0}
@@ -78,11 +82,16 @@ def _allocate(n_bytes):
     with _lock:
         _counts["allocations"] += 1
     _free.setdefault(n_bytes, [])
-    raw = np.empty(n_bytes + _ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % _ALIGNMENT
-    # A memoryview, not an array: NumPy makes a view's base the first owner that is an array, which must be
-    # the one the lease watches.
-    return memoryview(raw)[start : start + n_bytes]
+    # Not an array: NumPy makes a view's base the first owner that is one, and the lease watches that.
+    if n_bytes < _MAPPED:
+        raw = bytearray(n_bytes + _ALIGNMENT)
+        start = -np.frombuffer(raw, np.uint8).ctypes.data % _ALIGNMENT
+        return memoryview(raw)[start : start + n_bytes]
+    raw = mmap.mmap(-1, n_bytes)  # starts on a page
+    if n_bytes >= _HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without them works with small pages
+            raw.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(raw)
 
 
 def _give_back(lease, leases=_leases, free=_free):
@@ -100,7 +109,7 @@ def _free_bytes():
 
 
 def pool_statistics():
-    """Bytes free in the pool, blocks and bytes in use, and how often a block had to be allocated."""
+    """Bytes free, blocks and bytes in use, and how often a block had to be allocated."""
     used = [lease.block.nbytes for lease in list(_leases.values())]
     return {
         "free_bytes": _free_bytes(),

@@ -1,12 +1,13 @@
 """Register tiles as a numba type: `rows` x `vectors` SIMD vectors that LLVM keeps in registers.
 
-The code around a tile stays a Python loop over arrays. Offsets and strides count elements of an array of any rank,
-from its first element on; the caller answers for staying inside. A tile's element type is that of the array that
-`tile_zero` is given, so one kernel serves float32 and float64.
+The code around a tile stays a Python loop over arrays. Offsets and strides count elements of an
+array of any rank, from its first element on; the caller answers for staying inside. A tile's
+element type is that of the array that `tile_zero` is given, so one kernel serves float32 and
+float64.
 
     t = tile_zero(y, ROWS, VECTORS)
-    for k in range(depth):
-        t = tile_fma(t, a, k, a_stride, w, k * width)     # t[m, :] += a[k + m * a_stride] * w[k * width :]
+    for k in range(depth):  # t[m, :] += a[k + m * a_stride] * w[k * width :]
+        t = tile_fma(t, a, k, a_stride, w, k * width)
     tile_store(tile_relu(t), y, 0, y_stride)
 """
 
@@ -31,8 +32,8 @@ def _host_features():
 def _choose_tile(features):
     """(vector bits, rows, vectors, has a fused multiply-add) for a CPU with these features.
 
-    16 registers hold 6 x 2 sums, two weights and a broadcast; with 32 registers 24 sums are the most, since LLVM
-    keeps broadcasts in registers too.
+    16 registers hold 6 x 2 sums, two weights and a broadcast; with 32 registers 24 sums are the
+    most, since LLVM keeps broadcasts in registers too.
     """
     if "avx512f" in features:
         return 512, 8, 2, True
@@ -113,7 +114,7 @@ def splat(builder, scalar, vector):
 
 
 def fused_multiply_add(builder, x, y, z):
-    """x * y + z; two instructions where the CPU has no fused one (LLVM would call the C library per lane)."""
+    """x * y + z; unfused where the CPU cannot (LLVM would call the C library lane by lane)."""
     if not HAS_FMA:
         return builder.fadd(builder.fmul(x, y), z)
     vector = x.type
@@ -239,7 +240,7 @@ def tile_load(typing_context, t, c, offset, stride):
 
 @intrinsic
 def tile_load_part(typing_context, t, c, offset, stride, rows, columns):
-    """Like tile_load, with zeros outside the first `rows` rows and `columns` columns, where nothing is read."""
+    """Like tile_load; zeros, and nothing read, outside the first `rows` rows and `columns`."""
 
     def generate(context, builder, signature, arguments):
         value, c_, offset_, stride_, rows_, columns_ = arguments
@@ -287,7 +288,7 @@ def tile_store(typing_context, t, c, offset, stride):
 
 @intrinsic
 def tile_store_part(typing_context, t, c, offset, stride, first, last, columns):
-    """Like tile_store for rows in [first, last) and the first `columns` columns; nothing else is written."""
+    """Like tile_store, for rows in [first, last) and the first `columns` columns alone."""
 
     def generate(context, builder, signature, arguments):
         value, c_, offset_, stride_, first_, last_, columns_ = arguments

@@ -17,7 +17,7 @@ _count = None
 
 
 def thread_count():
-    """How many threads kernels use: KERASMIRROR_NUM_THREADS, or set_threads, or every core of this process."""
+    """How many threads kernels use: set_threads, KERASMIRROR_NUM_THREADS, or every core."""
     if _count is None:
         asked = os.environ.get("KERASMIRROR_NUM_THREADS")
         set_threads(int(asked) if asked else numba.config.NUMBA_NUM_THREADS)
@@ -45,7 +45,7 @@ def scratch(size, dtype):
 
 
 def chunk_of(work_per_item):
-    """How many items make a chunk worth handing to a thread, when each costs `work_per_item` operations."""
+    """How many items of `work_per_item` operations each are worth handing to a thread."""
     return max(1, GRAIN // max(1, work_per_item))
 
 
