@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 from kerasmirror._export import export
+from kerasmirror.autodiff.broadcasting import sum_to_shape
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core.tensor import Tensor
-from kerasmirror.kernels import scalar
 from kerasmirror.ops import shapes
 from kerasmirror.ops.tensor import float_tensor, operands, to_tensor
 
@@ -55,21 +55,14 @@ def unary(name, formula, grad=None, grad_from_output=None, *, doc, paths=None):
     return public(function, name, paths, doc)
 
 
-def rounding(name, formula, *, doc, paths=None, keeps_whole_numbers=False):
-    """A public function of one argument with derivative 0; it gives floats unless told so."""
-
-    @primitive(name, spec=shapes.same)
-    def run(k, x):
-        return k.map_scalar(formula, x), lambda dy, needs: (_zeros(k, dy),)
+def rounding(name, formula, *, doc, paths=None):
+    """A public function of one argument that gives floats and, as in TensorFlow, no gradient."""
+    run = elementwise(name, formula)
 
     def function(x):
-        return run(to_tensor(x) if keeps_whole_numbers else float_tensor(x))
+        return run(float_tensor(x))
 
     return public(function, name, paths, doc)
-
-
-def _zeros(k, dy):
-    return k.zeros(dy.shape, dy.dtype)
 
 
 def predicate(name, formula, *, doc, paths=None, converts=to_tensor):
@@ -142,6 +135,14 @@ def mapped(k, name, formula, *arrays):
         raise
 
 
-def times(k, x1, x2):
-    """Product of arrays or numbers, for gradients."""
-    return k.map_scalar(scalar.multiply, x1, x2)
+def summed(k, needs, forms, *gradients):
+    """The gradients (functions without arguments) that are needed, each summed to its operand.
+
+    `forms` are the operands' shapes: what was stretched gets the sum over what it met.
+    """
+    return tuple(
+        [
+            sum_to_shape(k, gradient(), shape) if needed else None
+            for needed, shape, gradient in zip(needs, forms, gradients, strict=True)
+        ]
+    )

@@ -126,13 +126,19 @@ def operands(x1, x2, *also):
     """Both as tensors of their common dtype; `also` are dtypes that take part in the choice.
 
     Python numbers are weak: they take the other operand's dtype where it can hold their kind.
+    `also` never holds more than `float`, which changes nothing where there are floats already.
     """
     if type(x1) is Tensor:
         d1 = x1.data.dtype
-        if type(x2) is Tensor and not also and x2.data.dtype is d1:
-            return x1, x2
-        if type(x2) is float and d1.kind == "f":
+        floats = d1.kind == "f"
+        if type(x2) is Tensor:
+            if x2.data.dtype is d1 and (floats or not also):
+                return x1, x2
+        elif floats and (type(x2) is float or type(x2) is int):
             return x1, Tensor(np.array(x2, d1))
+    elif type(x2) is Tensor and (type(x1) is float or type(x1) is int):
+        if x2.data.dtype.kind == "f":
+            return Tensor(np.array(x1, x2.data.dtype)), x2
     dtype = dtypes.result_type(dtype_of(x1), dtype_of(x2), *also)
     return to_tensor(x1, dtype), to_tensor(x2, dtype)
 
