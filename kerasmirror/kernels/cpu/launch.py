@@ -226,6 +226,11 @@ def inlined(function):
     return njit(forceinline=True, **_INNER)(function)
 
 
+def helper(function):
+    """Compile a helper of kernels that stays a function of its own: one used at several places."""
+    return njit(**_INNER)(function)
+
+
 class Kernel:
     """A kernel's body and its compiled entries, one for each kind of arguments."""
 
