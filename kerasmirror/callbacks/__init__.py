@@ -3,8 +3,13 @@
 from kerasmirror.callbacks import (  # noqa: F401 - loading them registers their public names
     callback,
     callback_list,
+    csv_logger,
+    early_stopping,
     history,
     lambda_callback,
+    learning_rate,
+    model_checkpoint,
     progbar_logger,
     progress_bar,
+    terminate_on_nan,
 )
