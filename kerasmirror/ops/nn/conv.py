@@ -1,0 +1,357 @@
+"""Convolutions: cross-correlation, depthwise, separable and transposed, of one or two axes.
+
+Letters: N batch, H W height and width, C channels, R S window, P Q output size, F filters.
+Kernels know 2D and channels last only; 1D is 2D with H = 1, channels first is transposed here.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from kerasmirror._export import export
+from kerasmirror.autodiff.primitive import primitive
+from kerasmirror.core import checks
+from kerasmirror.core.config import standardize_data_format
+from kerasmirror.kernels.geometry import ConvGeometry, window_output
+from kerasmirror.ops.nn.layout import from_2d, to_2d
+from kerasmirror.ops.nn.precision import narrowed, same_float_dtype, widened
+
+
+@export("ops.conv", "ops.nn.conv")
+def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):
+    """Cross-correlation: `y[n,p,f] = sum over r,c of x[n, p*stride+r*dilation-pad, c] * w[r,c,f]`.
+
+    One spatial axis is written above; with two, r and p have a companion each.
+    Shapes (channels last): inputs (N, H, W, C) or (N, W, C), kernel (R, S, C / groups, F) or
+    (S, C / groups, F), result (N, P, Q, F) or (N, Q, F).
+    Raises: ValueError for a bad stride, dilation or padding, a window that does not fit into the
+    inputs, or channels that the kernel's do not divide. 3D is not supported.
+    Source: Keras 3.15 `keras.ops.conv`. Strides and dilations above 1 may go together here.
+    """
+    owner = "ops.conv"
+    inputs, kernel = same_float_dtype(inputs, kernel)
+    channels_first = standardize_data_format(data_format, owner) == "channels_first"
+    padding = checks.padding(padding, owner=owner)
+    geometry = conv_geometry(
+        inputs.shape, kernel.shape, strides, padding, channels_first, dilation_rate, owner=owner
+    )
+    return conv2d_bias_activation(
+        inputs, kernel, None, geometry=geometry, channels_first=channels_first
+    )
+
+
+@export("ops.depthwise_conv", "ops.nn.depthwise_conv")
+def depthwise_conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):
+    """Each channel convolved alone: `y[..., c*M + m]` is channel c with the window `w[..., c, m]`.
+
+    Shapes (channels last): inputs (N, H, W, C) or (N, W, C), kernel (R, S, C, M) or (S, C, M),
+    result (N, P, Q, C * M) or (N, Q, C * M).
+    Raises: ValueError as `ops.conv`, or when inputs and kernel differ in channels.
+    Source: Keras 3.15 `keras.ops.depthwise_conv`.
+    """
+    owner = "ops.depthwise_conv"
+    inputs, kernel = same_float_dtype(inputs, kernel)
+    channels_first = standardize_data_format(data_format, owner) == "channels_first"
+    padding = checks.padding(padding, owner=owner)
+    geometry = depthwise_geometry(
+        inputs.shape, kernel.shape, strides, padding, channels_first, dilation_rate, owner=owner
+    )
+    return conv2d_bias_activation(
+        inputs, kernel, None, geometry=geometry, channels_first=channels_first, depthwise=True
+    )
+
+
+@export("ops.separable_conv", "ops.nn.separable_conv")
+def separable_conv(
+    inputs,
+    depthwise_kernel,
+    pointwise_kernel,
+    strides=1,
+    padding="valid",
+    data_format=None,
+    dilation_rate=1,
+):
+    """A depthwise convolution, then a 1 x 1 convolution that mixes its channels.
+
+    Shapes (channels last): inputs (N, H, W, C), depthwise_kernel (R, S, C, M), pointwise_kernel
+    (1, 1, C * M, F), result (N, P, Q, F); the same without H, R, P for one axis.
+    Source: Keras 3.15 `keras.ops.separable_conv`.
+    """
+    y = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
+    return conv(y, pointwise_kernel, 1, "valid", data_format)
+
+
+@export("ops.conv_transpose", "ops.nn.conv_transpose")
+def conv_transpose(
+    inputs,
+    kernel,
+    strides=1,
+    padding="valid",
+    output_padding=None,
+    data_format=None,
+    dilation_rate=1,
+):
+    """The adjoint of `conv`: what maps a convolution's output gradient to its input's gradient.
+
+    Shapes (channels last): inputs (N, P, Q, C), kernel (R, S, F, C), result (N, H, W, F) with
+    H = P * stride for "same", (P - 1) * stride + reach for "valid"; `output_padding` adds to
+    (P - 1) * stride + reach ("valid") or (P - 1) * stride + reach % 2 ("same").
+    Source: Keras 3.15 `keras.ops.conv_transpose` on TensorFlow.
+    """
+    owner = "ops.conv_transpose"
+    inputs, kernel = same_float_dtype(inputs, kernel)
+    channels_first = standardize_data_format(data_format, owner) == "channels_first"
+    padding = checks.padding(padding, owner=owner)
+    size, geometry = transpose_geometry(
+        inputs.shape,
+        kernel.shape,
+        strides,
+        padding,
+        output_padding,
+        channels_first,
+        dilation_rate,
+        owner=owner,
+    )
+    return conv2d_transpose_bias_activation(
+        inputs, kernel, None, size=size, geometry=geometry, channels_first=channels_first
+    )
+
+
+# --- geometry -------------------------------------------------------------------------------
+
+
+def conv_geometry(
+    input_shape, kernel_shape, strides, padding, channels_first, dilation_rate, *, owner
+):
+    """The ConvGeometry of a convolution, with H = 1 added for one axis; unknown sizes stay None.
+
+    Raises: ValueError, see `conv`. `padding` may also be "causal" (all zeros before), for layers.
+    """
+    rank = _checked_rank(input_shape, kernel_shape, owner)
+    stride = checks.int_tuple(strides, rank, "strides", owner=owner)
+    dilation = checks.int_tuple(dilation_rate, rank, "dilation_rate", owner=owner)
+    return _conv_geometry(
+        tuple(input_shape),
+        tuple(kernel_shape),
+        stride,
+        padding,
+        channels_first,
+        dilation,
+        owner,
+    )
+
+
+def depthwise_geometry(
+    input_shape, kernel_shape, strides, padding, channels_first, dilation_rate, *, owner
+):
+    """The ConvGeometry of a depthwise convolution: as many groups as channels."""
+    _checked_rank(input_shape, kernel_shape, owner)
+    channels = input_shape[1 if channels_first else -1]
+    if channels is not None and channels != kernel_shape[-2]:
+        raise ValueError(
+            f"{owner}: `inputs` must have the kernel's {kernel_shape[-2]} channels. "
+            f"Received: inputs.shape={tuple(input_shape)}, kernel.shape={tuple(kernel_shape)}"
+        )
+    grouped = (*kernel_shape[:-2], 1, kernel_shape[-2] * kernel_shape[-1])
+    return conv_geometry(
+        input_shape, grouped, strides, padding, channels_first, dilation_rate, owner=owner
+    )
+
+
+def transpose_geometry(
+    input_shape,
+    kernel_shape,
+    strides,
+    padding,
+    output_padding,
+    channels_first,
+    dilation_rate,
+    *,
+    owner,
+):
+    """Result size (H, W) of a transposed convolution and the geometry of the one it transposes."""
+    rank = _checked_rank(input_shape, kernel_shape, owner)
+    stride = checks.int_tuple(strides, rank, "strides", owner=owner)
+    dilation = checks.int_tuple(dilation_rate, rank, "dilation_rate", owner=owner)
+    extra = (None,) * rank
+    if output_padding is not None:
+        extra = checks.int_tuple(output_padding, rank, "output_padding", owner=owner, minimum=0)
+    channels = input_shape[1 if channels_first else -1]
+    if channels is not None and channels != kernel_shape[-1]:
+        raise ValueError(
+            f"{owner}: `inputs` must have as many channels as the kernel's last axis, "
+            f"{kernel_shape[-1]}. Received: inputs.shape={tuple(input_shape)}, "
+            f"kernel.shape={tuple(kernel_shape)}"
+        )
+    spatial = input_shape[2:] if channels_first else input_shape[1:-1]
+    sizes = tuple(
+        _transposed_size(*axis, padding)
+        for axis in zip(spatial, kernel_shape[:-2], stride, dilation, extra, strict=True)
+    )
+    windows = [
+        window_output(size, window, s, d, padding)
+        for size, window, s, d in zip(sizes, kernel_shape[:-2], stride, dilation, strict=True)
+    ]
+    for (out, _), given in zip(windows, spatial, strict=True):
+        if out != given:
+            raise ValueError(
+                f"{owner}: `output_padding` must leave a size whose convolution has the inputs' "
+                f"size {tuple(spatial)}. Received: output_padding={output_padding!r}, which gives "
+                f"{sizes} with strides={stride}"
+            )
+    geometry = _as_2d(stride, [pad for _, pad in windows], dilation, 1, tuple(spatial))
+    return sizes, geometry
+
+
+def _transposed_size(size, window, stride, dilation, extra, padding):
+    if size is None:
+        return None
+    reach = (window - 1) * dilation + 1
+    if padding == "valid":
+        return (size - 1) * stride + reach + (max(stride - reach, 0) if extra is None else extra)
+    return size * stride if extra is None else (size - 1) * stride + reach % 2 + extra
+
+
+def _checked_rank(input_shape, kernel_shape, owner):
+    rank = len(input_shape) - 2
+    if rank == 3:
+        raise ValueError(
+            f"{owner}: `inputs` must have one or two spatial axes; convolutions over three are "
+            f"not supported. Received: inputs.shape={tuple(input_shape)}"
+        )
+    if rank not in (1, 2):
+        raise ValueError(
+            f"{owner}: `inputs` must have 3 or 4 axes (batch, one or two spatial, channels). "
+            f"Received: inputs.shape={tuple(input_shape)}"
+        )
+    if len(kernel_shape) != rank + 2:
+        raise ValueError(
+            f"{owner}: `kernel` must have as many axes as `inputs`. "
+            f"Received: kernel.shape={tuple(kernel_shape)}, inputs.shape={tuple(input_shape)}"
+        )
+    return rank
+
+
+@functools.lru_cache(maxsize=1024)
+def _conv_geometry(input_shape, kernel_shape, stride, padding, channels_first, dilation, owner):
+    channels = input_shape[1 if channels_first else -1]
+    groups = 1
+    if channels is not None:
+        groups = _checked_groups(channels, input_shape, kernel_shape, owner)
+    spatial = input_shape[2:] if channels_first else input_shape[1:-1]
+    windows = [
+        window_output(size, window, s, d, padding)
+        for size, window, s, d in zip(spatial, kernel_shape[:-2], stride, dilation, strict=True)
+    ]
+    out_size = tuple(out for out, _ in windows)
+    if 0 in out_size and 0 not in spatial:
+        raise ValueError(
+            f"{owner}: `inputs` must be at least as large as the dilated window. "
+            f"Received: inputs.shape={input_shape}, kernel.shape={kernel_shape}, "
+            f"dilation_rate={dilation}, padding={padding!r}"
+        )
+    return _as_2d(stride, [pad for _, pad in windows], dilation, groups, out_size)
+
+
+def _as_2d(stride, pad, dilation, groups, out_size):
+    if len(stride) == 1:
+        stride, dilation, out_size = (1, *stride), (1, *dilation), (1, *out_size)
+        pad = [(0, 0), *pad]
+    return ConvGeometry(stride, tuple(pad), dilation, groups, out_size)
+
+
+def _checked_groups(channels, input_shape, kernel_shape, owner):
+    per_group, filters = kernel_shape[-2:]
+    if per_group < 1 or channels % per_group or filters % max(1, channels // per_group):
+        raise ValueError(
+            f"{owner}: `inputs` must have the kernel's {per_group} channels, or a multiple (the "
+            f"groups) that divides the {filters} filters. "
+            f"Received: inputs.shape={input_shape}, kernel.shape={kernel_shape}"
+        )
+    return max(1, channels // per_group)
+
+
+# --- primitives -----------------------------------------------------------------------------
+
+
+def _window_to_2d(w, rank, depthwise):
+    if rank == 1:
+        w = w[None]
+    # Filter c * M + m of a depthwise convolution reads channel c alone: its group.
+    return w.reshape(*w.shape[:2], 1, -1) if depthwise else w
+
+
+def _conv_spec(x, w, bias, *, geometry, activation="linear", channels_first=False, depthwise=False):
+    size = geometry.out_size[-(len(x.shape) - 2) :]
+    filters = w.shape[-2] * w.shape[-1] if depthwise else w.shape[-1]
+    shape = (x.shape[0], filters, *size) if channels_first else (x.shape[0], *size, filters)
+    return shape, x.dtype
+
+
+@primitive("conv2d", spec=_conv_spec)
+def conv2d_bias_activation(
+    k, x, w, bias, *, geometry, activation="linear", channels_first=False, depthwise=False
+):
+    """`activation(conv(x, w) + bias)`, activation "linear" or "relu", bias or None, in one pass."""
+    rank, dtype, w_shape = x.ndim - 2, x.dtype, w.shape
+    x, w, bias = widened(x, w, bias)
+    x, w = to_2d(k, x, channels_first), _window_to_2d(w, rank, depthwise)
+    y = k.conv2d(x, w, bias, geometry, activation)
+
+    def backward(dy, needs):
+        dy = to_2d(k, *widened(dy), channels_first)
+        if activation == "relu":
+            dy = k.relu_grad(dy, y)
+        dx = dw = db = None
+        # y is linear in x and in w, so each gradient is the adjoint map applied to dy.
+        if needs[0]:
+            dx = k.conv2d_grad_input(dy, w, x.shape, geometry)
+            dx = narrowed(from_2d(k, dx, rank, channels_first), dtype)
+        if needs[1]:
+            dw = k.conv2d_grad_kernel(dy, x, w.shape, geometry)
+            dw = narrowed(dw.reshape(w_shape), dtype)
+        if needs[2]:
+            db = narrowed(k.bias_grad(dy), dtype)
+        return dx, dw, db
+
+    return narrowed(from_2d(k, y, rank, channels_first), dtype), backward
+
+
+def _transpose_spec(x, w, bias, *, size, geometry, activation="linear", channels_first=False):
+    shape = (x.shape[0], w.shape[-2], *size) if channels_first else (x.shape[0], *size, w.shape[-2])
+    return shape, x.dtype
+
+
+@primitive("conv2d_transpose", spec=_transpose_spec)
+def conv2d_transpose_bias_activation(
+    k, x, w, bias, *, size, geometry, activation="linear", channels_first=False
+):
+    """`activation(conv_transpose(x, w) + bias)`; `geometry` is the convolution's it transposes."""
+    rank, dtype, w_shape = x.ndim - 2, x.dtype, w.shape
+    x, w, bias = widened(x, w, bias)
+    x, w = to_2d(k, x, channels_first), _window_to_2d(w, rank, False)
+    size = (1, *size) if rank == 1 else size
+    y = k.conv2d_grad_input(x, w, (x.shape[0], *size, w.shape[2]), geometry)
+    if bias is not None:
+        np.add(y, bias, out=y)
+    if activation == "relu":
+        y = k.relu(y)
+
+    def backward(dy, needs):
+        dy = to_2d(k, *widened(dy), channels_first)
+        if activation == "relu":
+            dy = k.relu_grad(dy, y)
+        dx = dw = db = None
+        # <y, dy> = <x, conv(dy, w)>: x and dy change places in the convolution's two gradients.
+        if needs[0]:
+            dx = k.conv2d(dy, w, None, geometry, "linear")
+            dx = narrowed(from_2d(k, dx, rank, channels_first), dtype)
+        if needs[1]:
+            dw = narrowed(k.conv2d_grad_kernel(x, dy, w.shape, geometry).reshape(w_shape), dtype)
+        if needs[2]:
+            db = narrowed(k.bias_grad(dy), dtype)
+        return dx, dw, db
+
+    return narrowed(from_2d(k, y, rank, channels_first), dtype), backward

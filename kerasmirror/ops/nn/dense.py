@@ -1,0 +1,45 @@
+"""The affine map behind the Dense layer."""
+
+from __future__ import annotations
+
+from kerasmirror.autodiff.primitive import primitive
+from kerasmirror.ops.nn.precision import narrowed, widened
+
+
+def _affine_spec(x, w, bias, *, activation="linear"):
+    if x.shape[-1] is not None and x.shape[-1] != w.shape[0]:
+        raise ValueError(
+            f"affine: `inputs` must have {w.shape[0]} values on the last axis. "
+            f"Received: inputs.shape={tuple(x.shape)}, kernel.shape={tuple(w.shape)}"
+        )
+    return (*x.shape[:-1], w.shape[1]), x.dtype
+
+
+@primitive("affine", spec=_affine_spec)
+def affine(k, x, w, bias, *, activation="linear"):
+    """`activation(x @ w + bias)`, activation "linear" or "relu", bias or None, in one pass.
+
+    Shapes: x (..., K) of at least two axes, w (K, N), bias (N,), result (..., N).
+    """
+    if x.shape[-1] != w.shape[0]:
+        _affine_spec(x, w, bias)
+    dtype, lead = x.dtype, x.shape[:-1]
+    x, w, bias = widened(x, w, bias)
+    rows = x if x.ndim == 2 else x.reshape(-1, w.shape[0])
+    y = k.dense(rows, w, bias, activation)
+
+    def backward(dy, needs):
+        dy = widened(dy)[0].reshape(y.shape)
+        if activation == "relu":
+            dy = k.relu_grad(dy, y)
+        dx = dw = db = None
+        # With y = x w + b: dx = dy w^T, dw = x^T dy, db = sum of dy's rows.
+        if needs[0]:
+            dx = narrowed(k.dense_grad_input(dy, w).reshape(x.shape), dtype)
+        if needs[1]:
+            dw = narrowed(k.dense_grad_kernel(rows, dy), dtype)
+        if needs[2]:
+            db = narrowed(k.bias_grad(dy), dtype)
+        return dx, dw, db
+
+    return narrowed(y if len(lead) == 1 else y.reshape(*lead, w.shape[1]), dtype), backward

@@ -1,0 +1,119 @@
+"""Pooling: the largest value or the mean of each window, along one or two axes.
+
+Kernels know 2D and channels last only; 1D is 2D with H = 1, channels first is transposed here.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from kerasmirror._export import export
+from kerasmirror.autodiff.primitive import primitive
+from kerasmirror.core import checks
+from kerasmirror.core.config import standardize_data_format
+from kerasmirror.kernels.geometry import PoolGeometry, window_output
+from kerasmirror.ops.nn.layout import from_2d, to_2d
+from kerasmirror.ops.nn.precision import narrowed, widened
+from kerasmirror.ops.tensor import to_tensor
+
+
+@export("ops.max_pool", "ops.nn.max_pool")
+def max_pool(inputs, pool_size, strides=None, padding="valid", data_format=None):
+    """The largest value of each window; padded places take no part.
+
+    Where a window holds the largest value twice, the first one gets the whole gradient.
+    Shapes (channels last): inputs (N, H, W, C) or (N, W, C), result (N, P, Q, C) or (N, Q, C).
+    Raises: ValueError for a bad window, stride or padding, or a window larger than the inputs.
+    Source: Keras 3.15 `keras.ops.max_pool`, without three spatial axes.
+    """
+    return _pool(_max_pool, "ops.max_pool", inputs, pool_size, strides, padding, data_format)
+
+
+@export("ops.average_pool", "ops.nn.average_pool")
+def average_pool(inputs, pool_size, strides=None, padding="valid", data_format=None):
+    """The mean of each window; padded places do not count.
+
+    Shapes and errors as `ops.max_pool`.
+    Source: Keras 3.15 `keras.ops.average_pool`, without three spatial axes.
+    """
+    owner = "ops.average_pool"
+    return _pool(_average_pool, owner, inputs, pool_size, strides, padding, data_format)
+
+
+def _pool(rule, owner, inputs, pool_size, strides, padding, data_format):
+    inputs = to_tensor(inputs)
+    channels_first = standardize_data_format(data_format, owner) == "channels_first"
+    rank = len(inputs.shape) - 2
+    if rank not in (1, 2):
+        reason = "; pooling over three is not supported" if rank == 3 else ""
+        raise ValueError(
+            f"{owner}: `inputs` must have 3 or 4 axes (batch, one or two spatial, channels)"
+            f"{reason}. Received: inputs.shape={tuple(inputs.shape)}"
+        )
+    window = checks.int_tuple(pool_size, rank, "pool_size", owner=owner)
+    stride = window
+    if strides is not None:
+        stride = checks.int_tuple(strides, rank, "strides", owner=owner)
+    padding = checks.padding(padding, owner=owner)
+    spatial = inputs.shape[2:] if channels_first else inputs.shape[1:-1]
+    geometry = pool_geometry(tuple(spatial), window, stride, padding, owner)
+    return rule(inputs, geometry=geometry, channels_first=channels_first)
+
+
+@functools.lru_cache(maxsize=1024)
+def pool_geometry(spatial, window, stride, padding, owner):
+    """The PoolGeometry over `spatial` sizes (None where unknown), with H = 1 added for one axis.
+
+    Raises: ValueError when a window does not fit.
+    """
+    windows = [
+        window_output(size, w, s, 1, padding)
+        for size, w, s in zip(spatial, window, stride, strict=True)
+    ]
+    pad = tuple(p for _, p in windows)
+    out_size = tuple(out for out, _ in windows)
+    if 0 in out_size:
+        raise ValueError(
+            f"{owner}: `inputs` must be at least as large as the window. "
+            f"Received: spatial size {spatial}, pool_size={window}, padding={padding!r}"
+        )
+    if len(window) == 1:
+        window, stride, out_size = (1, *window), (1, *stride), (1, *out_size)
+        pad = ((0, 0), *pad)
+    return PoolGeometry(window, stride, pad, out_size)
+
+
+def _pool_spec(x, *, geometry, channels_first=False):
+    size = geometry.out_size[-(len(x.shape) - 2) :]
+    if channels_first:
+        return (x.shape[0], x.shape[1], *size), x.dtype
+    return (x.shape[0], *size, x.shape[-1]), x.dtype
+
+
+@primitive("max_pool", spec=_pool_spec)
+def _max_pool(k, x, *, geometry, channels_first=False):
+    rank, dtype = x.ndim - 2, x.dtype
+    x = to_2d(k, *widened(x), channels_first)
+    y = k.max_pool2d(x, geometry)
+
+    def backward(dy, needs):
+        dy = to_2d(k, *widened(dy), channels_first)
+        dx = k.max_pool2d_grad_input(dy, x, y, geometry)
+        return (narrowed(from_2d(k, dx, rank, channels_first), dtype),)
+
+    return narrowed(from_2d(k, y, rank, channels_first), dtype), backward
+
+
+@primitive("average_pool", spec=_pool_spec)
+def _average_pool(k, x, *, geometry, channels_first=False):
+    rank, dtype = x.ndim - 2, x.dtype
+    x = to_2d(k, *widened(x), channels_first)
+    y = k.average_pool2d(x, geometry)
+    shape = x.shape
+
+    def backward(dy, needs):
+        dy = to_2d(k, *widened(dy), channels_first)
+        dx = k.average_pool2d_grad_input(dy, shape, geometry)
+        return (narrowed(from_2d(k, dx, rank, channels_first), dtype),)
+
+    return narrowed(from_2d(k, y, rank, channels_first), dtype), backward
