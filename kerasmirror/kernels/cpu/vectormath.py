@@ -54,6 +54,16 @@ def float_of(typing_context, bits):
 
 
 @intrinsic
+def double_of(typing_context, bits):
+    """The float64 with the bits of a uint64."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.uint64), generate
+
+
+@intrinsic
 def select(typing_context, condition, x1, x2):
     """x1 if the condition holds, else x2, without a branch, which could end a vector loop."""
 
