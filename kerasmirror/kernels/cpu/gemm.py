@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from . import memory, threads
-from .launch import helper, inlined, kernel, launch
+from .launch import helper, kernel, launch
 from .simd import (
     ROWS,
     VECTORS,
@@ -168,22 +168,22 @@ def _gemm(lo, hi, thread, a, b, bias, c, scratch, places, shape, strides, block,
     grid_rows = (m + rows - 1) // rows
     grid_columns = (n + columns - 1) // columns
     for item in range(lo, hi):
-        rest, column = divmod(item, grid_columns)
-        rest, row = divmod(rest, grid_rows)
-        slab, matrix = divmod(rest, batch)
+        rest, column = item // grid_columns, item % grid_columns
+        rest, row = rest // grid_rows, rest % grid_rows
+        slab, matrix = rest // batch, rest % batch
         first = slab * depth
-        for k0 in range(first, min(k, first + depth), _DEPTH):
+        end = min(k, first + depth)
+        for k0 in range(first, end, _DEPTH):
             _slice(
                 a, places[0, matrix], b, places[1, matrix], bias,
                 c, (slab * batch + matrix) * m * n, scratch[thread],
                 (row * rows, min(m, row * rows + rows)),
                 (column * columns, min(n, column * columns + columns)),
-                (k0, min(k, first + depth, k0 + _DEPTH)), k0 == first,
-                k0 + _DEPTH >= min(k, first + depth), n, strides, flags,
+                (k0, min(end, k0 + _DEPTH)), k0 == first, k0 + _DEPTH >= end, n, strides, flags,
             )  # fmt: skip
 
 
-@inlined
+@helper
 def _slice(a, a_at, b, b_at, bias, c, c_at, scratch, ms, ns, ks, first, last, n, strides, flags):
     """Add the slice ks of k to the block ms x ns of c."""
     depth = ks[1] - ks[0]
@@ -195,10 +195,11 @@ def _slice(a, a_at, b, b_at, bias, c, c_at, scratch, ms, ns, ks, first, last, n,
     a_place = part_at + ROWS * width
     b_at += ks[0] * strides[2] + ns[0] * strides[3]
     a_at += ms[0] * strides[0] + ks[0] * strides[1]
-    _pack(b, b_at, strides[2], strides[3], scratch, 0, depth, ns[1] - ns[0], width)
+    w_at = 0  # a literal argument would compile a second copy of _pack; so would ROWS
+    _pack(b, b_at, strides[2], strides[3], scratch, w_at, depth, ns[1] - ns[0], width)
     if packed:
-        _pack(a, a_at, strides[1], strides[0], scratch, a_place, depth, ms[1] - ms[0], ROWS)
-    w_at = 0
+        height = ms[1] - ms[0]
+        _pack(a, a_at, strides[1], strides[0], scratch, a_place, depth, height, min(ROWS, width))
     for j in range(ns[0], ns[1], width):
         if bias.size > 0 and first:
             clear(scratch, bias_at, width)
@@ -244,35 +245,30 @@ def _pack(x, at, k_step, step, out, out_at, depth, count, width):
     """out[panel][k][width] = x[at + k * k_step + (panel * width + .) * step], zeros past `count`."""
     lanes = lanes_of(x)
     whole = count // width * width
+    plain_from = 0  # what is left for the plain loop: all k of columns past `whole`, and k past this
     if step == 1 and width == ROWS:
         for k in range(depth):
             for i in range(0, whole, ROWS):
                 copy(out, out_at + i * depth + k * ROWS, x, at + k * k_step + i, ROWS)
+        plain_from = depth
     elif step == 1:
         for i in range(0, whole, width):
             for k in range(depth):
                 t = tile_load(tile_zero(x, 1, VECTORS), x, at + k * k_step + i, 0)
                 tile_store(t, out, out_at + i * depth + k * width, 0)
+        plain_from = depth
     elif k_step == 1 and width % lanes == 0:
-        deep = depth // lanes * lanes
+        plain_from = depth // lanes * lanes
         for i in range(0, whole, width):
             for s in range(i, i + width, lanes):
                 place = out_at + i * depth + s - i
-                for k in range(0, deep, lanes):
+                for k in range(0, plain_from, lanes):
                     transpose_block(out, place + k * width, width, x, at + s * step + k, step)
-        _pack_plainly(x, at, k_step, step, out, out_at, (deep, depth), depth, (0, whole), width)
-    else:
-        whole = 0
     if whole < count:
         clear(out, out_at + whole * depth, width * depth)
-        _pack_plainly(x, at, k_step, step, out, out_at, (0, depth), depth, (whole, count), width)
-
-
-@helper
-def _pack_plainly(x, at, k_step, step, out, out_at, ks, depth, places, width):
-    for i in range(places[0], places[1]):
+    for i in range(count):
         place = out_at + i // width * width * depth + i % width
-        for k in range(ks[0], ks[1]):
+        for k in range(plain_from if i < whole else 0, depth):
             out[place + k * width] = x[at + k * k_step + i * step]
 
 
