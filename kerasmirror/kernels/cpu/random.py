@@ -118,8 +118,9 @@ def shuffle_order(n: int, seed: int) -> np.ndarray:
     every epoch.
     """
     order = np.arange(n, dtype=np.int64)
-    # Here the seed is the key itself; the pair of seeds (0, 0) means (0, 2^31 - 1) to TensorFlow.
-    key = (seed & 0xFFFFFFFF, seed >> 32 & 0xFFFFFFFF, 0x7FFFFFFF if seed == 0 else 0, 0)
+    # Here the seed, reduced, is the key itself; seeds (0, 0) mean (0, 2^31 - 1) to TensorFlow.
+    seed %= 0x7FFFFFFF
+    key = (seed, 0, 0x7FFFFFFF if seed == 0 else 0, 0)
     words = np.empty(n, np.uint32)
     launch(_words, _steps(words), _CHUNK, words, key)
     launch(_shuffle, 1, 1, order, words)
