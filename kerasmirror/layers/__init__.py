@@ -1,1 +1,15 @@
+"""Layers: weights and one call each."""
 
+from kerasmirror.layers import (  # noqa: F401 - loading them registers their public names
+    activation,
+    convolutional,
+    core,
+    global_pooling,
+    input_spec,
+    layer,
+    normalization,
+    pooling,
+    preprocessing,
+    regularization,
+    reshaping,
+)

@@ -1,0 +1,3 @@
+"""Convolutions."""
+
+from kerasmirror.layers.convolutional import conv  # noqa: F401

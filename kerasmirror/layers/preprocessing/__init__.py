@@ -1,0 +1,3 @@
+"""Layers that prepare data."""
+
+from kerasmirror.layers.preprocessing import numeric  # noqa: F401

@@ -1,0 +1,114 @@
+"""Model: a layer with compile, fit, evaluate and predict."""
+
+from __future__ import annotations
+
+from kerasmirror._export import export, lookup
+from kerasmirror.core import serialization
+from kerasmirror.layers.layer import Layer
+from kerasmirror.training.trainer import Trainer
+
+
+@export("Model", "models.Model")
+class Model(Trainer, Layer):
+    """A layer that trains: subclass it, make layers in `__init__` and use them in `call`.
+
+    `compile`, `fit`, `evaluate`, `predict`, the `_on_batch` three, `save_weights`, `load_weights`
+    and `summary` are Keras's. Graphs of layers, `Model(inputs, outputs)`, are not there yet and
+    raise NotImplementedError; stacks of layers are `keras.Sequential`.
+    Source: Keras 3.15 `keras.Model`.
+    """
+
+    def __init__(self, *args, **kwargs):
+        if args or "inputs" in kwargs or "outputs" in kwargs:
+            raise NotImplementedError(
+                "keras.Model: a model made of `inputs` and `outputs` (the Functional API) is not "
+                "supported yet. Use `keras.Sequential([...])`, or subclass `keras.Model` and write "
+                "`call()`."
+            )
+        super().__init__(**kwargs)
+        self._start_trainer()
+
+    def call(self, *args, **kwargs):
+        raise NotImplementedError(
+            f"Model {type(self).__name__} must implement `call()` to be called."
+        )
+
+    @property
+    def layers(self):
+        return list(self._flatten_layers(include_self=False, recursive=False))
+
+    @layers.setter
+    def layers(self, _):
+        raise AttributeError(
+            f"{type(self).__name__}: `layers` cannot be set, it lists the layers in attributes."
+        )
+
+    def get_layer(self, name=None, index=None):
+        """The layer called `name`, or the one at `index`.
+
+        Raises: ValueError when there is none, or not exactly one of the two is given.
+        """
+        if (name is None) == (index is None):
+            raise ValueError(
+                "Model.get_layer: exactly one of `name` and `index` must be given. "
+                f"Received: name={name!r}, index={index!r}"
+            )
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(
+                    f"Model.get_layer: `index` must be below the number of layers, {len(layers)}. "
+                    f"Received: index={index}"
+                )
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(
+            f"Model.get_layer: `name` must be one of {[layer.name for layer in layers]}. "
+            f"Received: name={name!r}"
+        )
+
+    def summary(
+        self,
+        line_length=None,
+        positions=None,
+        print_fn=None,
+        expand_nested=False,
+        show_trainable=False,
+        layer_range=None,
+    ):
+        """Print a table of the layers, their output shapes and numbers of parameters."""
+        lookup("utils.print_summary")(
+            self,
+            line_length=line_length,
+            positions=positions,
+            print_fn=print_fn,
+            expand_nested=expand_nested,
+            show_trainable=show_trainable,
+            layer_range=layer_range,
+        )
+
+    def save_weights(self, filepath, overwrite=True, **kwargs):
+        """Write all weights, and the optimizer's state, to a `.weights.h5` file.
+
+        Raises: ValueError for another ending. An existing file stays whole until the new one is.
+        """
+        return lookup("saving.save_weights")(self, filepath, overwrite=overwrite, **kwargs)
+
+    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
+        """Read the weights of a `.weights.h5` file that this package or Keras wrote.
+
+        Raises: ValueError when the file does not fit; the model is unchanged then.
+        """
+        return lookup("saving.load_weights")(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def build_from_config(self, config):
+        if config and "input_shape" in config:
+            self.build(config["input_shape"])
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """A model built from what `get_config` gave."""
+        with serialization.CustomObjectScope(custom_objects):
+            return super().from_config(config)

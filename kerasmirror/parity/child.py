@@ -1,0 +1,58 @@
+"""The child process with real Keras: reads pickled calls from stdin, writes results to stdout.
+
+Run by path, never imported: it must not load kerasmirror. A call is (file, function name,
+positional arguments); an argument ("function", file, name) stands for that function.
+"""
+
+import importlib.util
+import os
+import pickle
+import sys
+import traceback
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+_LOADED = {}
+
+
+def load(path, name):
+    """The function `name` of the Python file `path`."""
+    if path not in _LOADED:
+        spec = importlib.util.spec_from_file_location(f"parity_file_{len(_LOADED)}", path)
+        module = importlib.util.module_from_spec(spec)
+        sys.path.insert(0, os.path.dirname(path))
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            sys.path.pop(0)
+        _LOADED[path] = module
+    return getattr(_LOADED[path], name)
+
+
+def main():
+    """Answer calls until stdin ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints, prints to stderr
+    import keras
+
+    while True:
+        try:
+            file, name, arguments = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            arguments = [
+                load(*a[1:]) if isinstance(a, tuple) and a[:1] == ("function",) else a
+                for a in arguments
+            ]
+            answer = (True, load(file, name)(keras, *arguments))
+        except Exception as error:
+            answer = (False, (type(error).__name__, str(error), traceback.format_exc()))
+        pickle.dump(answer, answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

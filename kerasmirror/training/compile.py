@@ -1,0 +1,274 @@
+"""CompileLoss and CompileMetrics: what `compile` was given, applied to one or many outputs."""
+
+from __future__ import annotations
+
+from kerasmirror import losses as losses_module
+from kerasmirror import metrics as metrics_module
+from kerasmirror import ops
+from kerasmirror.core import tree
+from kerasmirror.core.names import to_snake_case
+
+
+def _kind_of_targets(y_true, y_pred):
+    """ "binary", "sparse" or "categorical": what "accuracy" and "crossentropy" mean here."""
+    if len(y_pred.shape) and y_pred.shape[-1] == 1:
+        return "binary"
+    true_rank, pred_rank = len(y_true.shape), len(y_pred.shape)
+    if true_rank < pred_rank or (y_true.shape[-1] == 1 and y_pred.shape[-1] != 1):
+        return "sparse"
+    return "categorical"
+
+
+def _name_of(function):
+    name = getattr(function, "name", None) or getattr(function, "__name__", None)
+    return name or to_snake_case(type(function).__name__)
+
+
+def metric_for(identifier, y_true, y_pred):
+    """A Metric for a name, a function or a Metric; "accuracy" suits the targets."""
+    if identifier is None:
+        return None
+    if str(identifier).lower() in ("accuracy", "acc"):
+        cls = {
+            "binary": metrics_module.BinaryAccuracy,
+            "sparse": metrics_module.SparseCategoricalAccuracy,
+            "categorical": metrics_module.CategoricalAccuracy,
+        }[_kind_of_targets(y_true, y_pred)]
+        return cls(name=str(identifier))
+    if str(identifier).lower() in ("crossentropy", "ce"):
+        cls = {
+            "binary": metrics_module.BinaryCrossentropy,
+            "sparse": metrics_module.SparseCategoricalCrossentropy,
+            "categorical": metrics_module.CategoricalCrossentropy,
+        }[_kind_of_targets(y_true, y_pred)]
+        return cls(name=str(identifier))
+    metric = metrics_module.get(identifier)
+    name = identifier if isinstance(identifier, str) else _name_of(metric)
+    if not isinstance(metric, metrics_module.Metric):
+        metric = metrics_module.MeanMetricWrapper(metric, name=name)
+    elif isinstance(identifier, str):
+        metric.name = name
+    return metric
+
+
+def loss_for(identifier, y_true, y_pred):
+    """A Loss for a name, a function or a Loss; "crossentropy" suits the targets."""
+    if identifier is None:
+        return None
+    if str(identifier).lower() in ("crossentropy", "ce"):
+        loss = {
+            "binary": losses_module.binary_crossentropy,
+            "sparse": losses_module.sparse_categorical_crossentropy,
+            "categorical": losses_module.categorical_crossentropy,
+        }[_kind_of_targets(y_true, y_pred)]
+    else:
+        loss = losses_module.get(identifier)
+    if not isinstance(loss, losses_module.Loss):
+        name = identifier if isinstance(identifier, str) else _name_of(loss)
+        loss = losses_module.LossFunctionWrapper(loss, name=name)
+    return loss
+
+
+def per_output(given, y_pred, output_names, argument, one_per_output):
+    """What `compile` was given for `argument`, as one entry per output, in the outputs' order.
+
+    A single entry stands for every output. `one_per_output` tells whether a list counts as one
+    entry per output (losses) or belongs to a single output as it is (metrics).
+    Raises: ValueError when names or numbers do not match.
+    """
+    count = len(tree.flatten(y_pred))
+    names = list(output_names or [])
+    if isinstance(y_pred, dict):
+        names = tree.flatten({key: key for key in y_pred})
+    if isinstance(given, dict):
+        known = names or ([next(iter(given))] if count == 1 and len(given) == 1 else [])
+        unknown = [key for key in given if key not in known]
+        if unknown:
+            raise ValueError(
+                f"Model.compile: the keys of `{argument}` must be names of outputs, {known}. "
+                f"Received: {argument} with {unknown}"
+            )
+        return [given.get(name) for name in known]
+    if isinstance(given, (list, tuple)) and (one_per_output or count > 1):
+        if len(given) != count:
+            raise ValueError(
+                f"Model.compile: `{argument}` must have one entry for each of the {count} "
+                f"output(s). Received: {argument}={given!r}"
+            )
+        return list(given)
+    return [given] * count
+
+
+def outputs_like(y_true, y_pred, names=None):
+    """The targets in the order of the outputs.
+
+    Raises: ValueError when their numbers differ.
+    """
+    if isinstance(y_true, dict) and not isinstance(y_pred, dict) and names:
+        return [y_true[name] for name in names]
+    flat = tree.flatten(y_true)
+    expected = len(tree.flatten(y_pred))
+    if len(flat) != expected:
+        raise ValueError(
+            f"Model: `y` must have one array for each of the model's {expected} output(s) "
+            "(y_true and y_pred have different structures). "
+            f"Received: {len(flat)} array(s)"
+        )
+    return flat
+
+
+class CompileLoss:
+    """The loss of every output, weighted and added up; tracks each when there are several."""
+
+    def __init__(self, loss, loss_weights=None, output_names=None):
+        if loss_weights and not isinstance(loss_weights, (list, tuple, dict, float, int)):
+            raise ValueError(
+                "Model.compile: `loss_weights` must be a float, or a list or dict with one for "
+                f"each output. Received: loss_weights={loss_weights!r}"
+            )
+        self.given = loss
+        self.given_weights = loss_weights
+        self.output_names = output_names
+        self.built = False
+        self.losses = []
+        self.metrics = []
+        # A wrong name is told at compile time, not after the data has been read.
+        for leaf in tree.flatten(loss):
+            if isinstance(leaf, str) and leaf.lower() not in ("crossentropy", "ce"):
+                losses_module.get(leaf)
+
+    def build(self, y_true, y_pred):
+        flat_pred = tree.flatten(y_pred)
+        flat_true = outputs_like(y_true, y_pred, self.output_names)
+        given = per_output(self.given, y_pred, self.output_names, "loss", True)
+        self.losses = [
+            loss_for(one, t, p) for one, t, p in zip(given, flat_true, flat_pred, strict=True)
+        ]
+        weights = self.given_weights
+        self.weights = (
+            [None] * len(flat_pred)
+            if weights is None
+            else per_output(weights, y_pred, self.output_names, "loss_weights", True)
+        )
+        used = [i for i, loss in enumerate(self.losses) if loss is not None]
+        if len(used) > 1:
+            names = tree.flatten({k: k for k in y_pred}) if isinstance(y_pred, dict) else None
+            names = names or self.output_names or [loss.name for loss in self.losses if loss]
+            self.metrics = [metrics_module.Mean(name=f"{names[i]}_loss") for i in used]
+        self.built = True
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        if not self.built:
+            self.build(y_true, y_pred)
+        if not tree.is_nested(y_pred) and not tree.is_nested(y_true):
+            return self._weighted(0, self.losses[0](y_true, y_pred, sample_weight))
+        flat_pred = tree.flatten(y_pred)
+        flat_true = outputs_like(y_true, y_pred, self.output_names)
+        flat_weight = tree.flatten(sample_weight)
+        if len(flat_weight) == 1:
+            flat_weight = flat_weight * len(flat_pred)
+        total = None
+        trackers = iter(self.metrics or [])
+        for i, loss in enumerate(self.losses):
+            if loss is None:
+                continue
+            value = loss(flat_true[i], flat_pred[i], flat_weight[i])
+            if self.metrics:
+                next(trackers).update_state(value, sample_weight=flat_pred[i].shape[0])
+            value = self._weighted(i, value)
+            total = value if total is None else ops.add(total, value)
+        return total
+
+    def _weighted(self, position, value):
+        weight = self.weights[position]
+        return value if weight is None else ops.multiply(value, float(weight))
+
+
+class CompileMetrics:
+    """The metrics of every output, plain and weighted, under the names Keras reports them by."""
+
+    def __init__(self, metrics, weighted_metrics, output_names=None):
+        for argument, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            if given and not isinstance(given, (list, tuple, dict)):
+                raise ValueError(
+                    f"Model.compile: `{argument}` must be a list, tuple or dict. "
+                    f"Received: {argument}={given!r} (of type {type(given)})"
+                )
+            for leaf in tree.flatten(given):
+                if isinstance(leaf, str) and leaf.lower() not in _CHOSEN_BY_TARGETS:
+                    metrics_module.get(leaf)
+        self.given = metrics
+        self.given_weighted = weighted_metrics
+        self.output_names = output_names
+        self.built = False
+        self.plain = []
+        self.weighted = []
+
+    @property
+    def metrics(self):
+        return [m for _, group in self.plain + self.weighted for m in group]
+
+    @property
+    def variables(self):
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    def build(self, y_true, y_pred):
+        self.plain = self._groups(self.given, y_true, y_pred, "metrics")
+        self.weighted = self._groups(self.given_weighted, y_true, y_pred, "weighted_metrics")
+        self.built = True
+
+    def _groups(self, given, y_true, y_pred, argument):
+        flat_pred = tree.flatten(y_pred)
+        if not given:
+            return [(None, []) for _ in flat_pred]
+        flat_true = outputs_like(y_true, y_pred, self.output_names)
+        single = len(flat_pred) == 1
+        if single and not isinstance(given, dict):
+            chosen = [tree.flatten(given)]
+        else:
+            chosen = per_output(given, y_pred, self.output_names, argument, False)
+        names = tree.flatten({k: k for k in y_pred}) if isinstance(y_pred, dict) else None
+        names = names or self.output_names or [None] * len(flat_pred)
+        groups = []
+        for i, (group, t, p) in enumerate(zip(chosen, flat_true, flat_pred, strict=True)):
+            group = group if isinstance(group, (list, tuple)) else [group]
+            made = [metric_for(m, t, p) for m in group if m is not None]
+            groups.append((None if single else names[i], made))
+        return groups
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        if not self.built:
+            self.build(y_true, y_pred)
+        flat_pred = tree.flatten(y_pred)
+        flat_true = outputs_like(y_true, y_pred, self.output_names)
+        weights = tree.flatten(sample_weight)
+        if len(weights) == 1:
+            weights = weights * len(flat_pred)
+        for i, (t, p) in enumerate(zip(flat_true, flat_pred, strict=True)):
+            for metric in self.plain[i][1]:
+                metric.update_state(t, p)
+            for metric in self.weighted[i][1]:
+                metric.update_state(t, p, sample_weight=weights[i])
+
+    def reset_state(self):
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def result(self):
+        """Each metric's value, by its name; a repeated name gets a number."""
+        results = {}
+        for groups, prefix in ((self.plain, ""), (self.weighted, "weighted_")):
+            for output_name, group in groups:
+                for metric in group:
+                    start = f"{output_name}_" if output_name else ""
+                    name = f"{start}{metric.name}"
+                    if name in results and prefix:
+                        name = f"{start}{prefix}{metric.name}"
+                    unique, number = name, 1
+                    while unique in results:
+                        unique, number = f"{name}_{number}", number + 1
+                    results[unique] = metric.result()
+        return results
+
+
+_CHOSEN_BY_TARGETS = ("accuracy", "acc", "crossentropy", "ce")

@@ -1,0 +1,1 @@
+"""Data adapters: arrays, generators and datasets become batches of (x, y, sample_weight)."""

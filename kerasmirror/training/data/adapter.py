@@ -1,0 +1,58 @@
+"""Which adapter fits the data."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+
+from kerasmirror._export import lookup
+from kerasmirror.training.data.array import ArrayAdapter, is_array_like
+from kerasmirror.training.data.generator import DatasetAdapter, GeneratorAdapter
+
+
+def adapter_for(
+    x,
+    y=None,
+    sample_weight=None,
+    batch_size=None,
+    steps=None,
+    shuffle=False,
+    class_weight=None,
+):
+    """The adapter for `x`: arrays, a PyDataset, or a generator.
+
+    Raises: ValueError for data of another kind, or arguments that do not go with it.
+    """
+    if batch_size is not None and (
+        isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1
+    ):
+        raise ValueError(
+            f"keras: `batch_size` must be an int of at least 1. Received: batch_size={batch_size!r}"
+        )
+    py_dataset = lookup("utils.PyDataset")
+    if py_dataset is not None and isinstance(x, py_dataset):
+        _no_targets(y, sample_weight, "PyDataset")
+        return DatasetAdapter(x, shuffle=bool(shuffle), class_weight=class_weight)
+    if isinstance(x, (types.GeneratorType, Iterator)):
+        _no_targets(y, sample_weight, "generator")
+        if class_weight is not None:
+            raise ValueError(
+                "keras: `class_weight` cannot be used with a generator: yield sample weights. "
+                f"Received: class_weight={class_weight}"
+            )
+        return GeneratorAdapter(x)
+    if x is not None and is_array_like(x) and is_array_like(y) and is_array_like(sample_weight):
+        return ArrayAdapter(x, y, sample_weight, batch_size, steps, shuffle, class_weight)
+    raise ValueError(
+        "keras: `x` must be an array, a nest of arrays, a generator or a PyDataset. "
+        f"Received: x of type {type(x)}"
+    )
+
+
+def _no_targets(y, sample_weight, kind):
+    for name, value in (("y", y), ("sample_weight", sample_weight)):
+        if value is not None:
+            raise ValueError(
+                f"keras: `{name}` must be None when `x` is a {kind}, which yields it. "
+                f"Received: {name} of type {type(value)}"
+            )

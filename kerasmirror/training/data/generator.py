@@ -1,0 +1,85 @@
+"""GeneratorAdapter: batches of a Python generator; DatasetAdapter: those of a PyDataset."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+from kerasmirror.core import tree
+from kerasmirror.training.data import batch as batches
+from kerasmirror.training.data.array import as_array
+
+
+class GeneratorAdapter:
+    """Batches of a generator or iterator: x, (x,), (x, y) or (x, y, sample_weight).
+
+    The number of batches is not known in advance (`num_batches` is None).
+    Raises: ValueError when it yields nothing, or no tuple.
+    """
+
+    num_batches = None
+    batch_size = None
+
+    def __init__(self, generator):
+        first = next(generator, None)
+        if first is None:
+            raise ValueError(
+                "keras: a generator of training data must yield at least one batch. "
+                "Received: an empty generator"
+            )
+        if not isinstance(first, tuple):
+            raise ValueError(
+                "keras: a generator of training data must yield tuples `(x,)`, `(x, y)` or "
+                f"`(x, y, sample_weight)`. Received: {type(first)}"
+            )
+        self._batches = itertools.chain([first], generator)
+
+    def __iter__(self):
+        for data in self._batches:
+            yield to_batch(data)
+
+
+class DatasetAdapter:
+    """Batches of a PyDataset (`dataset[i]`, `len(dataset)`), in a new order each epoch if asked."""
+
+    batch_size = None
+
+    def __init__(self, dataset, shuffle=False, class_weight=None):
+        self.dataset = dataset
+        self.shuffle = shuffle
+        self.class_weight = class_weight
+
+    @property
+    def num_batches(self):
+        return self.dataset.num_batches
+
+    def on_epoch_begin(self):
+        self.dataset.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self.dataset.on_epoch_end()
+
+    def __iter__(self):
+        for position in self._order():
+            x, y, sample_weight = to_batch(self.dataset[position])
+            if self.class_weight is not None and sample_weight is None:
+                sample_weight = batches.class_weights_to_sample_weights(y, self.class_weight)
+            yield x, y, sample_weight
+
+    def _order(self):
+        count = self.num_batches
+        if count is None:
+            return itertools.count()
+        order = list(range(count))
+        if self.shuffle:
+            random.shuffle(order)
+        return order
+
+
+def to_batch(data):
+    """The three parts of a yielded batch, with arrays for leaves."""
+    x, y, sample_weight = batches.unpack(data)
+    return tuple(
+        tree.map_structure(lambda leaf, name=name: as_array(leaf, name), part)
+        for part, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))
+    )
