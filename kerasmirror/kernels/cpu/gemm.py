@@ -189,21 +189,22 @@ def _slice(a, a_at, b, b_at, bias, c, c_at, scratch, ms, ns, ks, first, last, n,
     depth = ks[1] - ks[0]
     width = VECTORS * lanes_of(c)
     packed = flags[0] == 1
-    # The scratch: panels of b, a row of bias, the sums of a tile that is not whole, panels of a.
-    bias_at = (ns[1] - ns[0] + width - 1) // width * width * depth
-    part_at = bias_at + width
-    a_place = part_at + ROWS * width
+    # The scratch: a row of bias, the sums of a tile that is not whole, panels of b, panels of a.
+    part_at = width
+    b_place = part_at + ROWS * width
+    a_place = b_place + (ns[1] - ns[0] + width - 1) // width * width * depth
     b_at += ks[0] * strides[2] + ns[0] * strides[3]
     a_at += ms[0] * strides[0] + ks[0] * strides[1]
-    w_at = 0  # a literal argument would compile a second copy of _pack; so would ROWS
-    _pack(b, b_at, strides[2], strides[3], scratch, w_at, depth, ns[1] - ns[0], width)
+    _pack(b, b_at, strides[2], strides[3], scratch, b_place, depth, ns[1] - ns[0], width)
     if packed:
         height = ms[1] - ms[0]
+        # A literal ROWS would compile a second copy of _pack.
         _pack(a, a_at, strides[1], strides[0], scratch, a_place, depth, height, min(ROWS, width))
+    w_at = b_place
     for j in range(ns[0], ns[1], width):
         if bias.size > 0 and first:
-            clear(scratch, bias_at, width)
-            copy(scratch, bias_at, bias, j, min(width, n - j))
+            clear(scratch, 0, width)
+            copy(scratch, 0, bias, j, min(width, n - j))
         for i in range(ms[0], ms[1], ROWS):
             # The last tile overlaps the one before and leaves the rows that are done alone.
             begin = i if packed else min(i, ms[1] - ROWS)
@@ -219,7 +220,7 @@ def _slice(a, a_at, b, b_at, bias, c, c_at, scratch, ms, ns, ks, first, last, n,
                         copy(scratch, place, c, c_at + row * n + j, min(width, ns[1] - j))
                     t = tile_load(t, scratch, part_at, width)
             elif bias.size > 0:
-                t = tile_rows(t, scratch, bias_at)
+                t = tile_rows(t, scratch, 0)
             if packed:
                 at = a_place + (i - ms[0]) * depth
                 for k in range(depth):

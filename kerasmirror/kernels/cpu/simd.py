@@ -226,6 +226,34 @@ def tile_fma(typing_context, t, a, a_offset, a_stride, w, w_offset):
 
 
 @intrinsic
+def tile_fma_at(typing_context, t, a, a_offset, places, places_offset, w, w_offset):
+    """t[m, :] + a[a_offset + places[places_offset + m]] * w[w_offset :]; places holds int64."""
+
+    def generate(context, builder, signature, arguments):
+        value, a_, a_offset_, places_, places_offset_, w_, w_offset_ = arguments
+        w_at = pointer(context, builder, w, w_, w_offset_)
+        a_at = pointer(context, builder, a, a_, a_offset_)
+        places_at = pointer(context, builder, places, places_, places_offset_)
+        vector = t.llvm_vector
+        weights = [
+            load_vector(builder, builder.gep(w_at, [constant(v * t.lanes)]), vector)
+            for v in range(t.vectors)
+        ]
+        for m in range(t.rows):
+            place = builder.load(builder.gep(places_at, [constant(m)]))
+            factor = splat(builder, builder.load(builder.gep(a_at, [place])), vector)
+            for v in range(t.vectors):
+                i = m * t.vectors + v
+                total = builder.extract_value(value, i)
+                total = fused_multiply_add(builder, factor, weights[v], total)
+                value = builder.insert_value(value, total, i)
+        return value
+
+    whole = types.intp
+    return t(t, a, whole, places, whole, w, whole), generate
+
+
+@intrinsic
 def tile_load(typing_context, t, c, offset, stride):
     """A tile of t's shape from memory: row m starts at c[offset + m * stride]."""
 

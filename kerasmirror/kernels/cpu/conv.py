@@ -1,0 +1,53 @@
+"""2D convolution and its two gradients: host functions and the choice of the algorithm.
+
+x (N, H, W, C), w (R, S, C / groups, F), y (N, P, Q, F). A window of 1 x 1 without stride or padding
+is a matrix product; the rest is direct.
+"""
+
+import numpy as np
+
+from . import conv_direct, gemm
+
+__all__ = ["conv2d", "conv2d_grad_input", "conv2d_grad_kernel"]
+
+
+def conv2d(x, w, bias, geometry, activation="linear"):
+    """activation(x convolved with w, plus bias); bias (F,) or None, activation "linear" or "relu"."""
+    x, w = np.ascontiguousarray(x), np.ascontiguousarray(w)
+    if _is_product(x.shape, w.shape, geometry):
+        rows = x.reshape(-1, x.shape[3])
+        y = gemm.dense(rows, w.reshape(w.shape[2:]), bias, activation)
+        return y.reshape(*x.shape[:3], w.shape[3])
+    plan = conv_direct.forward_gather(x.shape, w.shape, geometry)
+    shape = (x.shape[0], *geometry.out_size, w.shape[3])
+    relu = activation == "relu"
+    return conv_direct.gather(x, w, bias, relu, plan, shape, geometry.groups, False)
+
+
+def conv2d_grad_input(dy, w, x_shape, geometry):
+    """The gradient of conv2d in x, of shape `x_shape`."""
+    dy, w = np.ascontiguousarray(dy), np.ascontiguousarray(w)
+    if _is_product(x_shape, w.shape, geometry):
+        rows = dy.reshape(-1, dy.shape[3])
+        return gemm.dense_grad_input(rows, w.reshape(w.shape[2:])).reshape(x_shape)
+    plan = conv_direct.backward_gather(x_shape, w.shape, geometry)
+    return conv_direct.gather(dy, w, None, False, plan, tuple(x_shape), geometry.groups, True)
+
+
+def conv2d_grad_kernel(dy, x, w_shape, geometry):
+    """The gradient of conv2d in w, of shape `w_shape`."""
+    dy, x = np.ascontiguousarray(dy), np.ascontiguousarray(x)
+    if _is_product(x.shape, w_shape, geometry):
+        rows = x.reshape(-1, x.shape[3])
+        return gemm.dense_grad_kernel(rows, dy.reshape(-1, dy.shape[3])).reshape(w_shape)
+    return conv_direct.grad_kernel(dy, x, tuple(w_shape), geometry)
+
+
+def _is_product(x_shape, w_shape, geometry):
+    return (
+        tuple(w_shape[:2]) == (1, 1)
+        and geometry.groups == 1
+        and tuple(geometry.stride) == (1, 1)
+        and tuple(geometry.out_size) == tuple(x_shape[1:3])
+        and not any(geometry.pad[0] + geometry.pad[1])
+    )
