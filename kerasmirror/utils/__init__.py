@@ -2,4 +2,5 @@
 
 from kerasmirror.utils import (  # noqa: F401 - loading them registers their public names
     random_seed,
+    summary,
 )
