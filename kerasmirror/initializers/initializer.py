@@ -7,7 +7,7 @@ from kerasmirror._export import export
 
 @export("initializers.Initializer", "Initializer")
 class Initializer:
-    """Base class: a subclass defines `__call__(shape, dtype=None)`, and `get_config()` if needed."""
+    """Base class: a subclass defines `__call__(shape, dtype=None)`, `get_config()` if needed."""
 
     def __call__(self, shape, dtype=None):
         raise NotImplementedError("Initializer subclasses must implement the `__call__()` method.")
