@@ -53,6 +53,27 @@ def leaky_relu_grad(x, dy, negative_slope):
     return dy if x > type(x)(0) else dy * negative_slope
 
 
+def general_relu(x, negative_slope, max_value, threshold):
+    """x above threshold, else 0; clipped to [0, max_value]; less negative_slope * (threshold - x).
+
+    The last only where x < threshold; a max_value of inf means no clipping at either end.
+    """
+    zero = type(x)(0)
+    y = zero if x <= threshold else x
+    if max_value < type(x)(math.inf):
+        y = zero if y < zero else (max_value if y > max_value else y)
+    return y - negative_slope * (threshold - x) if x < threshold else y
+
+
+def general_relu_grad(x, dy, negative_slope, max_value, threshold):
+    """negative_slope * dy below threshold; dy above, where x was not clipped; 0 at threshold."""
+    zero = type(x)(0)
+    if x < threshold:
+        return negative_slope * dy
+    clipped = max_value < type(x)(math.inf) and (x < zero or x > max_value)
+    return zero if clipped or x == threshold else dy
+
+
 def threshold(x, threshold, default_value):
     """x where x > threshold, else default_value (of NaN too: a comparison, as in Keras)."""
     return x if x > threshold else default_value
