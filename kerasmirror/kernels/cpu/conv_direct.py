@@ -23,6 +23,7 @@ from .simd import (
     WIDTH,
     clear,
     copy,
+    hidden,
     lanes_of,
     tile_fma,
     tile_fma_at,
@@ -250,6 +251,7 @@ def _gather_phase(
 ):
     width = VECTORS * lanes_of(y)
     begin, depth = phase[0] * channels, phase[1] * channels
+    table = offsets[begin : begin + depth]
     panels = (filters + width - 1) // width
     w_at += begin * panels * width
     row_step, step = plan[4] * plan[3] * channels, plan[5] * channels
@@ -271,8 +273,8 @@ def _gather_phase(
                 if bias.size > 0:
                     t = tile_rows(t, x, room)
                 at = i * row_step + start * step
-                for k in range(depth):
-                    t = tile_fma(t, x, at + offsets[begin + k], step, w, w_at + k * width)
+                for k in range(table.size):
+                    t = tile_fma(t, x, at + table[k], step, w, w_at + k * width)
                 if relu == 1:
                     t = tile_relu(t)
                 if present == width and start + ROWS <= phase[5]:
@@ -375,9 +377,10 @@ def _add_rows(x, dy, parts, parts_at, offsets, image, rows, first, count, room, 
             w_at = room
             for row in range(rows[0], rows[1]):
                 at = row * row_step
-                for column in range(columns):
-                    t = tile_fma_at(t, x, at + column * step, offsets, k, x, w_at + column * width)
-                w_at += columns * width
+                for _ in range(columns):
+                    t = tile_fma_at(t, x, at, offsets, k, x, w_at)
+                    at = hidden(at + step)
+                    w_at += width
             tile_store(t, parts, parts_at + k * width, width)
         parts_at += offsets.size * width
 
