@@ -1,0 +1,45 @@
+"""Clipping of gradients: each by its norm, all by their common norm, or elementwise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+
+def check(owner, clipnorm, clipvalue, global_clipnorm):
+    """Raise ValueError when more than one way to clip is asked for."""
+    if sum(option is not None for option in (clipnorm, clipvalue, global_clipnorm)) > 1:
+        raise ValueError(
+            f"{owner}: only one of `clipnorm`, `clipvalue` and `global_clipnorm` may be set. "
+            f"Received: clipnorm={clipnorm}, clipvalue={clipvalue}, "
+            f"global_clipnorm={global_clipnorm}"
+        )
+
+
+def clip(k, options, blocks):
+    """Clip the blocks' gradients in place, as the optimizer's three options say."""
+    if options.clipnorm and options.clipnorm > 0:
+        for block in blocks:
+            for part in block.gradient_parts():
+                _clip_by_norm(k, part.reshape(-1), options.clipnorm)
+    elif options.global_clipnorm and options.global_clipnorm > 0:
+        squares = [k.squared_norm(block.gradient.data) for block in blocks]
+        norm = math.sqrt(sum(squares))
+        # A norm that is not finite makes every gradient NaN, as it does in Keras.
+        factor = _factor(norm, options.global_clipnorm) if math.isfinite(norm) else math.nan
+        for block in blocks:
+            k.scale(block.gradient.data, factor)
+    elif options.clipvalue and options.clipvalue > 0:
+        for block in blocks:
+            gradient = block.gradient.data
+            np.clip(gradient, -options.clipvalue, options.clipvalue, out=gradient)
+
+
+def _clip_by_norm(k, gradient, limit):
+    k.scale(gradient, _factor(math.sqrt(k.squared_norm(gradient)), limit))
+
+
+def _factor(norm, limit):
+    """What makes a gradient of this norm no longer than `limit`."""
+    return limit / max(norm, limit)
