@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from math import acos, acosh, asin, asinh, atan, atan2, atanh, ceil, cos, cosh, floor, hypot  # noqa: F401
-from math import log10, sin, sinh, sqrt, tan, trunc  # noqa: F401
+from math import inf, log10, sin, sinh, sqrt, tan, trunc  # noqa: F401
 
 import numpy as np
 from llvmlite import ir
