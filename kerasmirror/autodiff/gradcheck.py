@@ -27,7 +27,10 @@ def check_gradients(function, *arrays, step=1e-6, rtol=1e-6, atol=1e-8, directio
     grads = tape.gradient(y, tensors, output_gradients=Tensor(weights))
 
     def objective(position, moved):
-        varied = [Tensor(moved if i == position else array) for i, array in enumerate(arrays)]
+        varied = [
+            Tensor(np.asarray(moved if i == position else array))  # NumPy sums give scalars
+            for i, array in enumerate(arrays)
+        ]
         return float(np.sum(weights * function(*varied).data))
 
     for position, (array, grad) in enumerate(zip(arrays, grads, strict=True)):
