@@ -1,6 +1,11 @@
 """Helpers around models and data (`keras.utils`)."""
 
 from kerasmirror.utils import (  # noqa: F401 - loading them registers their public names
+    arrays,
+    data_tuples,
+    files,
+    logging,
+    py_dataset,
     random_seed,
     summary,
 )
