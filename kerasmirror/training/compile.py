@@ -7,6 +7,7 @@ from kerasmirror import metrics as metrics_module
 from kerasmirror import ops
 from kerasmirror.core import tree
 from kerasmirror.core.names import to_snake_case
+from kerasmirror.losses.loss import LossFunctionWrapper
 
 
 def _kind_of_targets(y_true, y_pred):
@@ -65,7 +66,7 @@ def loss_for(identifier, y_true, y_pred):
         loss = losses_module.get(identifier)
     if not isinstance(loss, losses_module.Loss):
         name = identifier if isinstance(identifier, str) else _name_of(loss)
-        loss = losses_module.LossFunctionWrapper(loss, name=name)
+        loss = LossFunctionWrapper(loss, name=name)
     return loss
 
 

@@ -84,9 +84,7 @@ class Trainer:
         self.steps_per_execution = steps_per_execution
         self.stop_training = False
         self.compiled = True
-        self._compiled_trainable_state = tuple(
-            (layer, layer.trainable) for layer in self._flatten_layers()
-        )
+        self._note_trainable_state()
         self.__dict__["_compile_arguments"] = {
             "optimizer": optimizer,
             "loss": loss,
@@ -455,9 +453,13 @@ class Trainer:
                 f"again for it to take full effect. Changed layers: {changed}",
                 stacklevel=3,
             )
-            self._compiled_trainable_state = tuple(
-                (layer, layer.trainable) for layer in self._flatten_layers()
-            )
+            self._note_trainable_state()
+
+    def _note_trainable_state(self):
+        # Not by assignment, which would track the layers, this model among them, as sublayers.
+        self.__dict__["_compiled_trainable_state"] = tuple(
+            (layer, layer.trainable) for layer in self._flatten_layers()
+        )
 
     def _prepare(self, data):
         """Build the model, from a batch's shapes, and the optimizer, where they are not built."""
