@@ -67,8 +67,9 @@ def _general_relu(k, x, *, negative_slope, max_value, threshold):
 
     def backward(dy, needs):
         (dy,) = widened(dy)
-        # Of its bounds, a clip passes gradients on and relu does not, as in TensorFlow.
-        inside = (x > lowest) & (passed <= highest)
+        # At its bounds a clip passes gradients on, relu6 does not: as in TensorFlow.
+        below = np.less if max_value == 6 and not threshold else np.less_equal
+        inside = (x > lowest) & below(passed, highest)
         if max_value is not None:
             inside &= passed >= 0
         dx = np.where(inside, dy, number(0))
