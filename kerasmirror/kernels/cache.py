@@ -50,7 +50,7 @@ def cache_folder(source, environment):
 
 
 def _files_behind(source):
-    """`source`, the files of this package that it imports, and theirs; launching and tiles always."""
+    """`source`, the files of this package that it imports, and theirs; launch and simd always."""
     found, waiting = set(), [source, PACKAGE / "cpu" / "launch.py", PACKAGE / "cpu" / "simd.py"]
     while waiting:
         path = waiting.pop()

@@ -12,13 +12,13 @@ __all__ = ["conv2d", "conv2d_grad_input", "conv2d_grad_kernel"]
 
 
 def conv2d(x, w, bias, geometry, activation="linear"):
-    """activation(x convolved with w, plus bias); bias (F,) or None, activation "linear" or "relu"."""
+    """activation(x convolved with w, plus bias): bias (F,) or None, "linear" or "relu"."""
     x, w = np.ascontiguousarray(x), np.ascontiguousarray(w)
     if _is_product(x.shape, w.shape, geometry):
         rows = x.reshape(-1, x.shape[3])
         y = gemm.dense(rows, w.reshape(w.shape[2:]), bias, activation)
         return y.reshape(*x.shape[:3], w.shape[3])
-    plan = conv_direct.forward_gather(x.shape, w.shape, geometry)
+    plan = conv_direct.forward_gather(x.shape[1:3], w.shape[:2], geometry)
     shape = (x.shape[0], *geometry.out_size, w.shape[3])
     relu = activation == "relu"
     return conv_direct.gather(x, w, bias, relu, plan, shape, geometry.groups, False)
@@ -30,7 +30,7 @@ def conv2d_grad_input(dy, w, x_shape, geometry):
     if _is_product(x_shape, w.shape, geometry):
         rows = dy.reshape(-1, dy.shape[3])
         return gemm.dense_grad_input(rows, w.reshape(w.shape[2:])).reshape(x_shape)
-    plan = conv_direct.backward_gather(x_shape, w.shape, geometry)
+    plan = conv_direct.backward_gather(tuple(x_shape[1:3]), w.shape[:2], geometry)
     return conv_direct.gather(dy, w, None, False, plan, tuple(x_shape), geometry.groups, True)
 
 

@@ -1,9 +1,9 @@
 """Direct convolution as an implicit matrix product, for any geometry.
 
-x (N, H, W, C), w (R, S, C / groups, F), y (N, P, Q, F). A thread copies one image (of one group) into
-a scratch with its padding. There, what an output reads lies at the output's own place plus a table
-of offsets, one for each (r, s, c): any window, dilation and channel count is the same loop over the
-table. A register tile holds neighbouring outputs of one row times a panel of filters.
+x (N, H, W, C), w (R, S, C / groups, F), y (N, P, Q, F). A thread copies one image (of one group)
+into a scratch with its padding. There, what an output reads lies at the output's own place plus a
+table of offsets, one for each (r, s, c): any window, dilation and channel count is the same loop.
+ A register tile holds neighbouring outputs of one row times a panel of filters.
 
 The gradient in x gathers, too: for each of the stride's phases, the inputs of that phase are a
 convolution of dy with stride 1 and the taps that reach the phase. The gradient in w keeps a tile of
@@ -11,6 +11,7 @@ convolution of dy with stride 1 and the taps that reach the phase. The gradient 
 with sums of their own, added in order.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -34,18 +35,20 @@ from .simd import (
     tile_zero,
 )
 
-_POSITIONS = 256  # outputs in a block of the gradient in w: their panel of dy stays in the first cache
+_POSITIONS = (
+    128  # outputs in a block of the gradient in w: their panel of dy stays in the first cache
+)
 _BLOCK_FILTERS = 64
 
 
 class Gather(NamedTuple):
     """A convolution as gathering: the source's padding and, for each phase, its taps and outputs.
 
-    `pad` (top, left), `size` (rows, columns) of the padded source, `step` (rows, columns) in it from
-    one output to the next. `phases` has a row for each phase: first tap, number of taps, first
-    output row, number of rows, first output column, number of columns; `out_step` leads from one
-    output of a phase to the next. `taps` has a row for each tap: row and column offset in the padded
-    source, and the tap's place r * S + s in w.
+    `pad` (top, left), `size` (rows, columns) of the padded source, `step` (rows, columns) in it
+    from one output to the next. `phases` has a row for each phase: first tap, number of taps,
+    first output row, number of rows, first output column, number of columns; `out_step` leads from
+    one output of a phase to the next. `taps` has a row for each tap: row and column offset in the
+    padded source, and the tap's place r * S + s in w.
     """
 
     pad: tuple[int, int]
@@ -56,10 +59,11 @@ class Gather(NamedTuple):
     taps: np.ndarray
 
 
-def forward_gather(x_shape, w_shape, geometry):
-    """How y gathers from x: one phase, every tap."""
+@functools.lru_cache(256)
+def forward_gather(extents, window, geometry):
+    """How y gathers from x with `extents` (H, W): one phase, every tap."""
     (top, bottom), (left, right) = geometry.pad
-    window, stride, dilation = w_shape[:2], geometry.stride, geometry.dilation
+    stride, dilation = geometry.stride, geometry.dilation
     out = geometry.out_size
     taps = [
         (r * dilation[0], s * dilation[1], r * window[1] + s)
@@ -69,19 +73,20 @@ def forward_gather(x_shape, w_shape, geometry):
     size = tuple(
         max(before + extent + after, (o - 1) * step + (reach - 1) * d + 1)
         for before, extent, after, o, step, reach, d in zip(
-            (top, left), x_shape[1:3], (bottom, right), out, stride, window, dilation, strict=True
+            (top, left), extents, (bottom, right), out, stride, window, dilation, strict=True
         )
     )
     phases = np.array([[0, len(taps), 0, out[0], 0, out[1]]], np.int64)
     return Gather((top, left), size, stride, (1, 1), phases, np.array(taps, np.int64))
 
 
-def backward_gather(x_shape, w_shape, geometry):
-    """How dx gathers from dy: a phase for each (h mod stride, w mod stride)."""
+@functools.lru_cache(256)
+def backward_gather(extents, window, geometry):
+    """How dx, `extents` (H, W), gathers from dy: a phase for each (h mod stride, w mod stride)."""
     axes = [
         _axis_phases(
-            x_shape[1 + axis],
-            w_shape[axis],
+            extents[axis],
+            window[axis],
             geometry.stride[axis],
             geometry.dilation[axis],
             geometry.pad[axis][0],
@@ -94,9 +99,7 @@ def backward_gather(x_shape, w_shape, geometry):
     for row in rows:
         for column in columns:
             phases.append((len(taps), len(row[2]) * len(column[2]), *row[:2], *column[:2]))
-            taps.extend(
-                (i, j, r * w_shape[1] + s) for r, i in row[2] for s, j in column[2]
-            )
+            taps.extend((i, j, r * window[1] + s) for r, i in row[2] for s, j in column[2])
     table = np.array(taps, np.int64).reshape(-1, 3)
     stride = geometry.stride
     return Gather((top, left), (height, width), (1, 1), stride, np.array(phases, np.int64), table)
@@ -145,7 +148,7 @@ def gather(source, w, bias, relu, plan, out_shape, groups, transposed):
         sizes,
     )
     room = (plan.size[0] * plan.size[1] + ROWS * plan.step[1]) * channels
-    offsets = _offset_table(plan.taps, plan.size[1], channels)
+    offsets = _offset_table(plan, channels)
     work = plan.phases[:, 1] @ (plan.phases[:, 3] * plan.phases[:, 5]) * channels * panels * width
     launch(
         _gather,
@@ -164,16 +167,16 @@ def gather(source, w, bias, relu, plan, out_shape, groups, transposed):
     return out
 
 
-def _offset_table(taps, columns, channels, unit=1):
+def _offset_table(plan, channels, unit=1):
     """For each (tap, channel) its offset in the padded source; the last repeats to fill `unit`."""
-    places = (taps[:, 0] * columns + taps[:, 1]) * channels
+    places = (plan.taps[:, 0] * plan.size[1] + plan.taps[:, 1]) * channels
     table = (places[:, None] + np.arange(channels)).reshape(-1)
     return np.concatenate([table, np.repeat(table[-1:], -len(table) % unit)])
 
 
 @kernel
 def _pack_taps(lo, hi, thread, w, taps, out, phases, sizes):
-    # One item is one tap of one group, in every panel of filters: out[group][phase][panel][tap, c][width].
+    # One item is one tap of one group: out[group][phase][panel][tap, c][width].
     groups, channels, filters, transposed = sizes
     width = VECTORS * lanes_of(out)
     panels = (filters + width - 1) // width
@@ -289,7 +292,7 @@ def _gather_phase(
 def grad_kernel(dy, x, w_shape, geometry):
     """The gradient in w of the convolution."""
     groups = geometry.groups
-    plan = forward_gather(x.shape, w_shape, geometry)
+    plan = forward_gather(x.shape[1:3], w_shape[:2], geometry)
     dw = memory.empty(w_shape, x.dtype)
     if dw.size == 0:
         return dw
@@ -299,7 +302,7 @@ def grad_kernel(dy, x, w_shape, geometry):
     width = WIDTH[x.itemsize]
     channels, filters = w_shape[2], w_shape[3] // groups
     depth = len(plan.taps) * channels
-    offsets = _offset_table(plan.taps, plan.size[1], channels, ROWS)
+    offsets = _offset_table(plan, channels, ROWS)
     images = x.shape[0]
     # As many slabs as keep their sums within a few MB, whatever the number of threads.
     sums = groups * -(-filters // width) * width * len(offsets)
@@ -338,7 +341,7 @@ def grad_kernel(dy, x, w_shape, geometry):
 
 @kernel
 def _gather_kernel(lo, hi, thread, x, dy, parts, buffer, offsets, sizes, plan):
-    # One item is one slab of images times one block of filters; it alone adds to its part of the sums.
+    # One item is one slab of images times one block of filters; its sums are its own.
     groups, filters, block, per_slab, rows, room = sizes
     channels = x.shape[3] // groups
     blocks = (filters + block - 1) // block

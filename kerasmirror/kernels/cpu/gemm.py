@@ -67,9 +67,7 @@ def matmul(a, b):
     a, a_strides = _plain_or_transposed(a)
     b, b_strides = _plain_or_transposed(b)
     shape = (a.shape[-2], b.shape[-1], a.shape[-1])
-    places = np.stack(
-        [_matrix_places(a.shape, lead), _matrix_places(b.shape, lead)]
-    )
+    places = np.stack([_matrix_places(a.shape, lead), _matrix_places(b.shape, lead)])
     c = _blocks(a, a_strides, b, b_strides, np.empty(0, a.dtype), False, shape, places)
     return c.reshape(*lead, shape[0], shape[1])
 
@@ -145,7 +143,15 @@ def _blocks(a, a_strides, b, b_strides, bias, relu, shape, places):
     )
     if slabs > 1:
         flags = (m * n * batch, n, slabs, int(relu))
-        launch(_add_slabs, batch * m, threads.chunk_of(n * slabs), parts.reshape(-1), bias, c.reshape(-1), flags)
+        launch(
+            _add_slabs,
+            batch * m,
+            threads.chunk_of(n * slabs),
+            parts.reshape(-1),
+            bias,
+            c.reshape(-1),
+            flags,
+        )
     return c
 
 
@@ -243,10 +249,12 @@ def _slice(a, a_at, b, b_at, bias, c, c_at, scratch, ms, ns, ks, first, last, n,
 
 @helper
 def _pack(x, at, k_step, step, out, out_at, depth, count, width):
-    """out[panel][k][width] = x[at + k * k_step + (panel * width + .) * step], zeros past `count`."""
+    """out[panel][k][i] = x[at + k * k_step + (panel * width + i) * step], zeros past `count`."""
     lanes = lanes_of(x)
     whole = count // width * width
-    plain_from = 0  # what is left for the plain loop: all k of columns past `whole`, and k past this
+    plain_from = (
+        0  # what is left for the plain loop: all k of columns past `whole`, and k past this
+    )
     if step == 1 and width == ROWS:
         for k in range(depth):
             for i in range(0, whole, ROWS):
@@ -296,7 +304,7 @@ def _add_slabs(lo, hi, thread, parts, bias, c, sizes):
 def bias_grad(dy):
     """Sum of dy over all axes but the last."""
     columns = dy.shape[-1]
-    dy = np.ascontiguousarray(dy).reshape(-1, columns)
+    dy = np.ascontiguousarray(dy).reshape(math.prod(dy.shape[:-1]), columns)
     out = memory.zeros((columns,), dy.dtype)
     rows = dy.shape[0]
     if rows == 0 or columns == 0:

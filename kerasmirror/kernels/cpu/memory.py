@@ -82,7 +82,7 @@ def _allocate(n_bytes):
     with _lock:
         _counts["allocations"] += 1
     _free.setdefault(n_bytes, [])
-    # Not an array: NumPy makes a view's base the first owner that is one, and the lease watches that.
+    # No array: NumPy makes a view's base the first owner that is one, and the lease watches it.
     if n_bytes < _MAPPED:
         raw = bytearray(n_bytes + _ALIGNMENT)
         start = -np.frombuffer(raw, np.uint8).ctypes.data % _ALIGNMENT

@@ -455,7 +455,7 @@ def clear(typing_context, target, offset, count):
 
 @intrinsic
 def transpose_block(typing_context, target, target_offset, target_stride, source, offset, stride):
-    """target[target_offset + j * target_stride + i] = source[offset + i * stride + j], i, j < lanes."""
+    """A square of lanes: target[t_offset + j * t_stride + i] = source[offset + i * stride + j]."""
 
     def generate(context, builder, signature, arguments):
         target_, target_offset_, target_stride_, source_, offset_, stride_ = arguments
@@ -476,7 +476,7 @@ def transpose_block(typing_context, target, target_offset, target_stride, source
 
 
 def _transposed(builder, rows):
-    """The columns of a square of vectors: blocks of 1, 2, 4, ... lanes swapped across the diagonal."""
+    """The columns of a square of vectors: blocks of 1, 2, 4, ... swapped across the diagonal."""
     lanes = len(rows)
     size = 1
     while size < lanes:
@@ -493,6 +493,4 @@ def _transposed(builder, rows):
 
 
 def _shuffle(builder, x, y, order):
-    return builder.shuffle_vector(
-        x, y, ir.Constant(ir.VectorType(_BIT32, len(order)), order)
-    )
+    return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(_BIT32, len(order)), order))
