@@ -2,7 +2,10 @@
 
 from kerasmirror.metrics import (  # noqa: F401 - loading them registers their public names
     accuracy,
+    hinge,
     lookup,
     metric,
+    probabilistic,
     reduction,
+    regression,
 )

@@ -247,8 +247,9 @@ class Nadam(Optimizer):
             float(ahead / (one - product * ahead)),
             float((one - here) / (one - product)),
             float(one - np.power(real(self.beta_2), real(t))),
-            self.beta_1,
-            self.beta_2,
+            # Keras rounds the betas before it takes them off 1, here only.
+            float(real(self.beta_1)),
+            float(real(self.beta_2)),
             self.epsilon,
         )
 
