@@ -1,9 +1,10 @@
-"""Between Python values, NumPy arrays and tensors; parts of tensors by position."""
+"""Between Python values, NumPy arrays and tensors, and from dtype to dtype."""
 
 from __future__ import annotations
 
 from numbers import Number
 
+import ml_dtypes
 import numpy as np
 
 from kerasmirror._export import export
@@ -262,3 +263,42 @@ def _stack(k, *xs, axis):
         return tuple([dy[(*front, i)] if needed else None for i, needed in enumerate(needs)])
 
     return y, backward
+
+
+@export("ops.saturate_cast")
+def saturate_cast(x, dtype):
+    """`cast`, with values outside the range of `dtype` moved to its ends."""
+    dtype = dtypes.standardize_dtype(dtype)
+    return _saturate_cast(to_tensor(x), dtype=dtype)
+
+
+def _limits(dtype):
+    if dtype.kind == "b":
+        return 0, 1
+    info = ml_dtypes.iinfo(dtype) if dtype.kind in "iu" else ml_dtypes.finfo(dtype)
+    return info.min, info.max
+
+
+@primitive("saturate_cast", spec=_cast_spec)
+def _saturate_cast(k, x, *, dtype):
+    target = dtypes.numpy_dtype(dtype)
+    (low, high), (own_low, own_high) = _limits(target), _limits(x.dtype)
+    # A limit that x's dtype cannot hold is rounded towards zero, as beyond it casts are undefined.
+    low, high = (_held(limit, x.dtype) for limit in (max(low, own_low), min(high, own_high)))
+    if x.dtype.kind == "b":
+        return k.cast(x, target), None
+    y = k.cast(k.clip(x, low, high), target)
+    if dtype not in dtypes.FLOAT_TYPES or x.dtype.kind not in "fV":
+        return y, None
+
+    def backward(dy, needs):
+        inside = (x >= low) & (x <= high)
+        return (k.where(inside, k.cast(dy, x.dtype), x.dtype.type(0)),)
+
+    return y, backward
+
+
+def _held(limit, dtype):
+    value = np.asarray(limit).astype(dtype)
+    beyond = abs(int(value)) > abs(int(limit)) if np.isfinite(value) else False
+    return np.asarray(np.nextafter(value, np.zeros((), dtype))) if beyond else value
