@@ -494,3 +494,78 @@ def _transposed(builder, rows):
 
 def _shuffle(builder, x, y, order):
     return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(_BIT32, len(order)), order))
+
+
+def _combination(builder, factors, vectors):
+    """The sum of constant factors times vectors."""
+    total = None
+    # Factors of 1 first: they need no multiplication to start from.
+    for factor, x in sorted(zip(factors, vectors, strict=True), key=lambda pair: pair[0] != 1):
+        if factor == 0:
+            continue
+        times = ir.Constant(x.type, [float(factor)] * x.type.count)
+        if total is None:
+            total = x if factor == 1 else builder.fmul(x, times)
+        elif factor == 1:
+            total = builder.fadd(total, x)
+        elif factor == -1:
+            total = builder.fsub(total, x)
+        else:
+            total = fused_multiply_add(builder, x, times, total)
+    return total
+
+
+def sandwich(name, matrix, finish=False):
+    """An intrinsic for target = matrix @ source @ matrix.T, a vector of channels at each place.
+
+    Called with (source, offset, row stride, column stride, target, offset, row stride, column
+    stride) and, with `finish`, (bias, offset, floor): max(target + bias, floor) is stored.
+    """
+
+    def emit(context, builder, signature, arguments):
+        kinds = signature.args
+        source, target = arguments[0], arguments[4]
+        vector = Tile(kinds[0].dtype, 1, 1).llvm_vector
+        start = pointer(context, builder, kinds[0], source, arguments[1])
+        half = []
+        for x in range(len(matrix[0])):
+            column = builder.gep(start, [builder.mul(arguments[3], constant(x))])
+            values = [
+                load_vector(
+                    builder, builder.gep(column, [builder.mul(arguments[2], constant(y))]), vector
+                )
+                for y in range(len(matrix[0]))
+            ]
+            half.append([_combination(builder, row, values) for row in matrix])
+        base = pointer(context, builder, kinds[4], target, arguments[5])
+        if finish:
+            bias_at = pointer(context, builder, kinds[8], arguments[8], arguments[9])
+            bias = load_vector(builder, bias_at, vector)
+            floor = splat(builder, arguments[10], vector)
+        for i in range(len(matrix)):
+            line = builder.gep(base, [builder.mul(arguments[6], constant(i))])
+            for j, row in enumerate(matrix):
+                value = _combination(builder, row, [values[i] for values in half])
+                if finish:
+                    value = builder.fadd(value, bias)
+                    below = builder.fcmp_ordered("<", value, floor)
+                    value = builder.select(below, floor, value)
+                address = builder.gep(line, [builder.mul(arguments[7], constant(j))])
+                store_vector(builder, value, address)
+        return context.get_dummy_value()
+
+    whole = types.intp
+    places = (whole, whole, whole)
+    if finish:
+
+        def typing(context, source, s0, s1, s2, target, t0, t1, t2, bias, b0, floor):
+            kinds = (source, *places, target, *places, bias, whole, source.dtype)
+            return types.void(*kinds), emit
+
+    else:
+
+        def typing(context, source, s0, s1, s2, target, t0, t1, t2):
+            return types.void(source, *places, target, *places), emit
+
+    typing.__name__ = typing.__qualname__ = name
+    return intrinsic(typing)
