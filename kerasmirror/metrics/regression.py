@@ -158,7 +158,9 @@ class R2Score(Metric):
 
     def result(self):
         if not self._built:
-            raise ValueError("R2Score.result: there must have been data. Call `update_state` first.")
+            raise ValueError(
+                "R2Score.result: there must have been data. Call `update_state` first."
+            )
         with np.errstate(divide="ignore", invalid="ignore"):
             mean = self.sum.data / self.count.data
             total = self.squared_sum.data - self.sum.data * mean
