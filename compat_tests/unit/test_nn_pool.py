@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+import kerasmirror as keras
+from kerasmirror import ops
+from kerasmirror.autodiff.gradcheck import check_gradients
+
+CASES = [
+    ((2, 7, 6, 3), 2, {}),
+    ((2, 7, 6, 3), (3, 2), {"strides": (2, 1), "padding": "same"}),
+    ((2, 9, 3), 3, {"strides": 2}),
+    ((2, 3, 7, 6), 2, {"data_format": "channels_first", "padding": "same"}),
+    ((2, 3, 9), 2, {"data_format": "channels_first"}),
+]
+
+
+@pytest.mark.parametrize(("shape", "window", "options"), CASES)
+@pytest.mark.parametrize("name", ["max_pool", "average_pool"])
+def test_gradients_match_finite_differences(name, shape, window, options, rng):
+    check_gradients(lambda x: getattr(ops, name)(x, window, **options), rng.standard_normal(shape))
+
+
+@pytest.mark.parametrize(("shape", "window", "options"), CASES)
+@pytest.mark.parametrize("name", ["max_pool", "average_pool"])
+def test_a_placeholder_gets_the_shape_of_the_real_result(name, shape, window, options):
+    pool = getattr(ops, name)
+    y = pool(np.ones(shape, "float32"), window, **options)
+    symbolic = pool(keras.KerasTensor((None, *shape[1:])), window, **options)
+    assert symbolic.shape == (None, *y.shape[1:])
+
+
+def test_padded_places_do_not_count_and_are_never_the_largest():
+    x = -np.ones((1, 3, 3, 1), "float32")
+    for name in ("max_pool", "average_pool"):
+        y = np.asarray(getattr(ops, name)(x, 2, padding="same"))
+        np.testing.assert_array_equal(y, -np.ones((1, 2, 2, 1)))
+
+
+def test_nan_reaches_its_windows_only():
+    x = np.zeros((1, 4, 4, 1), "float32")
+    x[0, 0, 1] = np.nan
+    for name in ("max_pool", "average_pool"):
+        y = np.asarray(getattr(ops, name)(x, 2))[0, :, :, 0]
+        np.testing.assert_array_equal(np.isnan(y), [[True, False], [False, False]])
+
+
+def test_whole_numbers_stay_whole():
+    y = ops.max_pool(np.arange(16, dtype="int32").reshape(1, 4, 4, 1), 2)
+    assert y.dtype == "int32"
+    np.testing.assert_array_equal(np.asarray(y).reshape(-1), [5, 7, 13, 15])
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        (
+            (1, 4, 4, 1),
+            {"pool_size": 5},
+            "ops.max_pool: `inputs` must be at least as large as the window. "
+            "Received: spatial size (4, 4), pool_size=(5, 5), padding='valid'",
+        ),
+        (
+            (1, 4, 4, 1),
+            {"pool_size": 0},
+            "ops.max_pool: `pool_size` must be one int or 2 ints, each at least 1. "
+            "Received: pool_size=0",
+        ),
+        (
+            (1, 4, 4, 1),
+            {"pool_size": 2, "strides": (1, -1)},
+            "ops.max_pool: `strides` must be one int or 2 ints, each at least 1. "
+            "Received: strides=(1, -1)",
+        ),
+        (
+            (1, 4, 4, 4, 1),
+            {"pool_size": 2},
+            "ops.max_pool: `inputs` must have 3 or 4 axes (batch, one or two spatial, channels); "
+            "pooling over three is not supported. Received: inputs.shape=(1, 4, 4, 4, 1)",
+        ),
+    ],
+)
+def test_max_pool_says_what_is_wrong(shape, options, message):
+    with pytest.raises(ValueError) as error:
+        ops.max_pool(np.ones(shape), **options)
+    assert str(error.value) == message
