@@ -131,3 +131,7 @@ class BaseConv(Layer):
         if self._channels_first:
             return (input_shape[0], self.filters, *size)
         return (input_shape[0], *size, self.filters)
+
+    def get_config(self):
+        # Keras's convolutions name it always, other layers only where there is one.
+        return {"activity_regularizer": None, **super().get_config()}

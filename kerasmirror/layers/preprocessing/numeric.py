@@ -108,7 +108,7 @@ class Normalization(Layer):
             self.adapt_mean = self._state("mean", shape, "zeros")
             self.adapt_variance = self._state("variance", shape, "ones")
             # Keras keeps a count in its files; nothing reads it.
-            self.count = self._state("count", (), "zeros", dtype="int32")
+            self.count = self._state("count", (), "zeros", dtype="int64")
             self.finalize_state()
         else:
             self.mean, self.variance = (

@@ -1,0 +1,147 @@
+"""Layer cases: how to make the layer, the shape it is given, and in which modes it runs."""
+
+from typing import Any, NamedTuple
+
+
+class LayerCase(NamedTuple):
+    """`make(keras)` gives the layer; `shape` is its input's, batch axis included."""
+
+    id: str
+    make: Any
+    shape: tuple
+    training: tuple = (False,)
+    integers: bool = False
+    tolerance: float = 1e-5
+    reason: str = ""  # why the tolerance is not the table's
+
+
+IMAGE = (3, 9, 8, 3)
+MANY = (4, 14, 14, 32)
+
+
+def conv(**options):
+    return lambda keras: keras.layers.Conv2D(**{"filters": 6, "kernel_size": 3, **options})
+
+
+def layer(name, *args, **options):
+    return lambda keras: getattr(keras.layers, name)(*args, **options)
+
+
+CASES = [
+    LayerCase("dense", layer("Dense", 5), (4, 7)),
+    LayerCase("dense-relu", layer("Dense", 33, activation="relu"), (17, 65)),
+    LayerCase("dense-softmax", layer("Dense", 10, activation="softmax"), (5, 12)),
+    LayerCase("dense-tanh-no-bias", layer("Dense", 3, activation="tanh", use_bias=False), (2, 5)),
+    LayerCase("dense-3d", layer("Dense", 4, activation="gelu"), (2, 3, 6)),
+    LayerCase("dense-one-unit", layer("Dense", 1, activation="sigmoid"), (1, 1)),
+    LayerCase("conv2d", conv(), IMAGE),
+    LayerCase("conv2d-same-relu", conv(padding="same", activation="relu"), IMAGE),
+    LayerCase("conv2d-strides", conv(strides=(2, 3)), IMAGE),
+    LayerCase("conv2d-strides-same", conv(strides=2, padding="same", activation="relu"), IMAGE),
+    LayerCase("conv2d-dilation", conv(dilation_rate=(2, 1)), IMAGE),
+    LayerCase("conv2d-dilation-same", conv(dilation_rate=2, padding="same"), IMAGE),
+    LayerCase("conv2d-groups", conv(groups=3, padding="same"), IMAGE),
+    LayerCase("conv2d-depthwise-like", conv(filters=8, groups=8), (2, 7, 7, 8)),
+    LayerCase("conv2d-1x1", conv(kernel_size=1, filters=17), IMAGE),
+    LayerCase("conv2d-even-window", conv(kernel_size=(2, 4), padding="same"), IMAGE),
+    LayerCase("conv2d-elu", conv(activation="elu"), IMAGE),
+    LayerCase("conv2d-whole-image", conv(kernel_size=(9, 8)), IMAGE),
+    LayerCase("conv2d-narrow", conv(kernel_size=5, padding="same"), (2, 3, 2, 4)),
+    LayerCase("conv2d-7x7-one-channel", conv(kernel_size=7, padding="same"), (2, 28, 28, 1)),
+    LayerCase(
+        "conv2d-many-channels",
+        conv(filters=64, padding="same", activation="relu"),
+        MANY,
+        tolerance=5e-5,
+        reason="Winograd transforms round more than a direct sum",
+    ),
+    LayerCase(
+        "conv2d-many-channels-32x32",
+        conv(filters=32, padding="same"),
+        (2, 32, 32, 32),
+        tolerance=5e-5,
+        reason="Winograd transforms round more than a direct sum",
+    ),
+    LayerCase("conv2d-5x5-many", conv(filters=32, kernel_size=5, padding="same"), (2, 14, 14, 32)),
+    LayerCase("conv1d", layer("Conv1D", 5, 3, activation="relu"), (3, 11, 4)),
+    LayerCase("conv1d-causal", layer("Conv1D", 5, 3, padding="causal"), (3, 11, 4)),
+    LayerCase("conv1d-dilated", layer("Conv1D", 4, 3, dilation_rate=2, groups=2), (3, 11, 4)),
+    LayerCase("max-pooling", layer("MaxPooling2D"), (3, 8, 8, 5)),
+    LayerCase("max-pooling-same", layer("MaxPooling2D", 3, strides=2, padding="same"), IMAGE),
+    LayerCase("max-pooling-overlap", layer("MaxPooling2D", (3, 2), strides=1), IMAGE),
+    LayerCase("max-pooling-4", layer("MaxPooling2D", 4), (2, 16, 16, 3)),
+    LayerCase("average-pooling", layer("AveragePooling2D", 2), (3, 8, 8, 5)),
+    LayerCase(
+        "average-pooling-same", layer("AveragePooling2D", 3, strides=2, padding="same"), IMAGE
+    ),
+    LayerCase("max-pooling-1d", layer("MaxPooling1D", 2), (3, 9, 4)),
+    LayerCase("average-pooling-1d", layer("AveragePooling1D", 3, padding="same"), (3, 10, 4)),
+    LayerCase("global-max-pooling", layer("GlobalMaxPooling2D"), IMAGE),
+    LayerCase("global-max-pooling-keep", layer("GlobalMaxPooling2D", keepdims=True), IMAGE),
+    LayerCase("global-average-pooling", layer("GlobalAveragePooling2D"), IMAGE),
+    LayerCase("global-average-pooling-keep", layer("GlobalAveragePooling2D", keepdims=True), IMAGE),
+    LayerCase("global-max-pooling-1d", layer("GlobalMaxPooling1D"), (3, 9, 4)),
+    LayerCase("global-average-pooling-1d", layer("GlobalAveragePooling1D"), (3, 9, 4)),
+    LayerCase("flatten", layer("Flatten"), IMAGE),
+    LayerCase("flatten-vector", layer("Flatten"), (3,)),
+    LayerCase("flatten-channels-first", layer("Flatten", data_format="channels_first"), IMAGE),
+    LayerCase("reshape", layer("Reshape", (4, 3)), (2, 12)),
+    LayerCase("reshape-free", layer("Reshape", (3, -1, 2)), (2, 6, 4)),
+    LayerCase("activation-sin", lambda keras: keras.layers.Activation(keras.ops.sin), (3, 4)),
+    LayerCase("activation-selu", layer("Activation", "selu"), (3, 4)),
+    LayerCase("relu", layer("ReLU"), (3, 5)),
+    LayerCase("relu-all", layer("ReLU", max_value=1.5, negative_slope=0.1, threshold=0.2), (3, 50)),
+    LayerCase("leaky-relu", layer("LeakyReLU"), (3, 5)),
+    LayerCase("elu", layer("ELU", alpha=0.7), (3, 5)),
+    LayerCase("prelu", layer("PReLU", alpha_initializer="ones", shared_axes=[1]), (3, 5, 4)),
+    LayerCase("softmax", layer("Softmax"), (3, 5)),
+    LayerCase("softmax-axis", layer("Softmax", axis=1), (3, 5, 4)),
+    LayerCase("softmax-axes", layer("Softmax", axis=(1, 2)), (3, 5, 4)),
+    LayerCase("dropout", layer("Dropout", 0.4, seed=3), (30, 50), training=(False, True)),
+    LayerCase(
+        "dropout-noise-shape",
+        layer("Dropout", 0.4, noise_shape=(None, 1, 5), seed=3),
+        (30, 4, 5),
+        training=(True,),
+    ),
+    LayerCase("batch-normalization", layer("BatchNormalization"), (16, 5), training=(False, True)),
+    LayerCase(
+        "batch-normalization-images", layer("BatchNormalization"), IMAGE, training=(False, True)
+    ),
+    LayerCase(
+        "batch-normalization-axis",
+        layer("BatchNormalization", axis=1, momentum=0.8, epsilon=1e-2),
+        (5, 4, 6),
+        training=(False, True),
+    ),
+    LayerCase(
+        "batch-normalization-plain",
+        layer("BatchNormalization", center=False, scale=False),
+        (16, 5),
+        training=(False, True),
+    ),
+    LayerCase("rescaling", layer("Rescaling", 1 / 127.5, offset=-1.0), IMAGE),
+    LayerCase("rescaling-integers", layer("Rescaling", 1 / 255), IMAGE, integers=True),
+    LayerCase("normalization", layer("Normalization", mean=2.0, variance=3.0), (3, 4)),
+    LayerCase(
+        "normalization-vector",
+        layer("Normalization", mean=[1.0, 2.0, 3.0], variance=[0.1, 2.0, 3.0]),
+        IMAGE,
+    ),
+    LayerCase(
+        "normalization-invert", layer("Normalization", mean=2.0, variance=3.0, invert=True), (3, 4)
+    ),
+    LayerCase("normalization-fresh", layer("Normalization", axis=None), (3, 4)),
+]
+
+# TensorFlow's own kernels have no channels first on the CPU; these are held against channels last.
+CHANNELS_FIRST = [
+    LayerCase("conv2d", conv(padding="same", activation="relu", strides=2), IMAGE),
+    LayerCase("conv2d-groups", conv(groups=3), IMAGE),
+    LayerCase("conv1d", layer("Conv1D", 5, 3), (3, 11, 4)),
+    LayerCase("max-pooling", layer("MaxPooling2D", 3, strides=2, padding="same"), IMAGE),
+    LayerCase("average-pooling", layer("AveragePooling2D", 2), IMAGE),
+    LayerCase("global-max-pooling", layer("GlobalMaxPooling2D"), IMAGE),
+    LayerCase("global-average-pooling", layer("GlobalAveragePooling2D"), IMAGE),
+    LayerCase("max-pooling-1d", layer("MaxPooling1D", 2), (3, 9, 4)),
+]
