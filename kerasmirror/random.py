@@ -345,11 +345,13 @@ def _numpy_generator(seed):
 
 def _drawn(draw, parameters, shape, dtype, owner):
     shape = _known_shape(shape, owner)
-    parameters = [np.broadcast_to(p, np.broadcast_shapes(p.shape, shape)) for p in parameters]
-    if any(p.shape != shape for p in parameters):
+    try:
+        parameters = [np.broadcast_to(p, shape) for p in parameters]
+    except ValueError:
         raise ValueError(
-            f"{owner}: the parameters must broadcast to `shape`. Received: shape={shape}"
-        )
+            f"{owner}: the parameters must broadcast to `shape`. "
+            f"Received: shape={shape}, parameters of shapes {[p.shape for p in parameters]}"
+        ) from None
     if not math.prod(shape):
         return Tensor(np.zeros(shape, dtype))
     return Tensor(np.asarray(draw(*parameters)).astype(dtype).reshape(shape))
