@@ -143,7 +143,8 @@ class Sequential(Model):
         return x
 
     def _check_input(self, inputs):
-        expected = self._input_layer.batch_shape
+        # Built by a call on data, the model has that batch's size; others may follow.
+        expected = (None, *self._input_layer.batch_shape[1:])
         shape = getattr(inputs, "shape", None)
         if shape is None or (len(shape) == len(expected) and _compatible(expected, shape)):
             return

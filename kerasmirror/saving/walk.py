@@ -13,14 +13,18 @@ from kerasmirror._export import lookup
 from kerasmirror.core.names import to_snake_case
 
 _KINDS = ("Layer", "optimizers.Optimizer", "metrics.Metric", "losses.Loss")
+# What every object of a class has is its machinery. Its parts are what the user adds, and these:
+_PARTS = {"Model": {"layers", "optimizer"}, "Sequential": {"layers", "optimizer"}}
 _EXAMPLES = {
     "Layer": lambda cls: cls(name="layer"),
+    "Model": lambda cls: cls(name="model"),
+    "Sequential": lambda cls: cls(name="sequential"),
     "optimizers.Optimizer": lambda cls: cls(1.0, name="optimizer"),
     "metrics.Metric": lambda cls: cls(name="metric"),
     "losses.Loss": lambda cls: cls(name="loss"),
 }
 # Keras leaves these out, as they show the same layers once more.
-_COPIES = {"Functional": {"operations", "_operations"}, "Sequential": {"_functional"}}
+_COPIES = {"operations", "_operations", "_functional"}
 
 
 def kind_of(value):
@@ -37,10 +41,19 @@ def is_container(value):
     return isinstance(value, (list, tuple, dict))
 
 
+def _machinery(saveable):
+    """The attributes that are no parts of the tree."""
+    skipped = set()
+    for base in _EXAMPLES:
+        cls = lookup(base)
+        if cls is not None and isinstance(saveable, cls):
+            skipped |= _attributes_of(base, cls)
+    return skipped
+
+
 @functools.cache
-def _base_attributes(kind):
-    """What every object of a kind has: its own machinery, no part of the tree."""
-    return frozenset(dir(_EXAMPLES[kind](lookup(kind))))
+def _attributes_of(base, cls):
+    return frozenset(dir(_EXAMPLES[base](cls))) - _PARTS.get(base, set())
 
 
 def children(saveable, path):
@@ -49,12 +62,10 @@ def children(saveable, path):
     A Sequential's or Functional model's layers come first, then public attributes by name, then
     private ones.
     """
-    families = {cls.__name__ for cls in type(saveable).__mro__}
-    if families & _COPIES.keys():
+    skipped = _machinery(saveable)
+    if {cls.__name__ for cls in type(saveable).__mro__} & {"Sequential", "Functional"}:
         yield _join(path, "layers"), list(saveable.layers)
-    skipped = set(_base_attributes(kind_of(saveable)))
-    for family in families & _COPIES.keys():
-        skipped |= _COPIES[family]
+        skipped |= _COPIES
     names = [name for name in dir(saveable) if not name.startswith("__") and name not in skipped]
     for name in sorted(names, key=lambda name: f"~{name}" if name.startswith("_") else name):
         try:
