@@ -8,6 +8,8 @@ channels, one for each of the (m + 2)^2 points. The gradient in x is the same co
 with the window turned and its axes swapped; the gradient in w is
 G^T [ sum over tiles of (B^T d B) (A dY A^T) ] G.
 
+In kernels, `tile` is a tuple of m zeros: its length makes m a constant of the compiled code.
+
 A thread takes some rows of tiles at a time, few enough for its scratch to stay near the core: tiles
 of the input V[point][tile][c], products M[point][tile][f], and a strip of padded image rows.
 Channel counts are whole numbers of vectors. float32 errors are about 1e-5 (m = 4) and 2e-6 (m = 2)
@@ -64,11 +66,11 @@ def _turned(matrix):
     return tuple(zip(*matrix, strict=True))
 
 
-_input_4, _input_2 = sandwich("_input_4", _B4), sandwich("_input_2", _B2)
-_output_4, _output_2 = sandwich("_output_4", _A4, True), sandwich("_output_2", _A2, True)
-_window_4, _window_2 = sandwich("_window_4", _G4), sandwich("_window_2", _G2)
-_spread_4, _spread_2 = sandwich("_spread_4", _turned(_A4)), sandwich("_spread_2", _turned(_A2))
-_narrow_4, _narrow_2 = sandwich("_narrow_4", _turned(_G4)), sandwich("_narrow_2", _turned(_G2))
+_input = sandwich("_input", {4: _B4, 2: _B2})
+_output = sandwich("_output", {4: _A4, 2: _A2}, finish=True)
+_window = sandwich("_window", {4: _G4, 2: _G2})
+_spread = sandwich("_spread", {4: _turned(_A4), 2: _turned(_A2)})
+_narrow = sandwich("_narrow", {4: _turned(_G4), 2: _turned(_G2)})
 
 _NEAR = 384 * 1024  # bytes of scratch that stay in a core's second cache
 _APART = 80  # elements between the planes of points: plane sizes that are powers of two collide
@@ -96,9 +98,7 @@ def tile_size(x_shape, w_shape, geometry, dtype):
         return 0
     rows, columns = geometry.out_size
     # Transforms and partial tiles make a product of Winograd's cost about 1.5 of the direct ones.
-    products = {
-        m: 1.5 * -(-rows // m) * -(-columns // m) * (m + 2) ** 2 for m in (2, 4)
-    }
+    products = {m: 1.5 * -(-rows // m) * -(-columns // m) * (m + 2) ** 2 for m in (2, 4)}
     best = min(products, key=products.get)
     return best if products[best] < 9 * rows * columns else 0
 
@@ -125,7 +125,8 @@ def convolve(x, w, bias, relu, pad, out_size, m):
         np.zeros(filters, x.dtype) if bias is None else bias,
         y,
         threads.scratch(size, x.dtype),
-        (m, tall, wide, rows, padded),
+        (0,) * m,
+        (tall, wide, rows, padded),
         (*pad, *planes),
         np.float32(0 if relu else -np.inf),
     )
@@ -145,13 +146,14 @@ def _transformed_windows(w, m):
     width = WIDTH[4]
     size = (m + 2) ** 2 * -(-filters // width) * width * channels
     out = (memory.zeros if filters % width else memory.empty)((size,), w.dtype)
-    launch(_transform_windows, channels, threads.chunk_of(filters * 36), w, out, m)
+    launch(_transform_windows, channels, threads.chunk_of(filters * 36), w, out, (0,) * m)
     return out
 
 
 @kernel
-def _transform_windows(lo, hi, thread, w, out, m):
+def _transform_windows(lo, hi, thread, w, out, tile):
     # One item is one input channel.
+    m = len(tile)
     channels, filters = w.shape[2], w.shape[3]
     lanes = lanes_of(w)
     width = VECTORS * lanes
@@ -162,10 +164,7 @@ def _transform_windows(lo, hi, thread, w, out, m):
         for f in range(0, filters, lanes):
             at = (f // width * channels + c) * width + f % width
             source = c * filters + f
-            if m == 4:
-                _window_4(w, source, 3 * tap, tap, out, at, 6 * point, point)
-            else:
-                _window_2(w, source, 3 * tap, tap, out, at, 4 * point, point)
+            _window(tile, w, source, 3 * tap, tap, out, at, (m + 2) * point, point)
 
 
 def turned_windows(w):
@@ -207,24 +206,19 @@ def _strip(x, image, first, height, left, columns, out, out_at):
 
 
 @helper
-def _transform_input(x, image, row, wide, m, top, left, scratch, strip, at, plane):
+def _transform_input(x, image, row, wide, tile, top, left, scratch, strip, at, plane):
     """V of one row of tiles: B^T d B at scratch[at + point * plane + tile * C]."""
-    channels = x.shape[3]
+    m, channels = len(tile), x.shape[3]
     columns = wide * m + 2
     line = columns * channels
     _strip(x, image, row * m - top, m + 2, left, columns, scratch, strip)
-    for tile in range(wide):
-        source, target = strip + tile * m * channels, at + tile * channels
-        if m == 4:
-            for c in range(0, channels, lanes_of(x)):
-                _input_4(
-                    scratch, source + c, line, channels, scratch, target + c, 6 * plane, plane
-                )
-        else:
-            for c in range(0, channels, lanes_of(x)):
-                _input_2(
-                    scratch, source + c, line, channels, scratch, target + c, 4 * plane, plane
-                )
+    for number in range(wide):
+        source, target = strip + number * m * channels, at + number * channels
+        for c in range(0, channels, lanes_of(x)):
+            _input(
+                tile, scratch, source + c, line, channels,
+                scratch, target + c, (m + 2) * plane, plane,
+            )  # fmt: skip
 
 
 @helper
@@ -244,36 +238,28 @@ def _multiply(scratch, windows, tiles, channels, padded, points, v_plane, m_at, 
 
 
 @helper
-def _transform_output(scratch, at, plane, patch, bias, floor, y, image, row, wide, m):
+def _transform_output(scratch, at, plane, patch, bias, floor, y, image, row, wide, tile):
     """One row of tiles of y: max(A^T M A + bias, floor)."""
-    height, columns, filters = y.shape[1], y.shape[2], y.shape[3]
-    padded = (filters + VECTORS * lanes_of(y) - 1) // (VECTORS * lanes_of(y)) * VECTORS * lanes_of(y)
+    m, height, columns, filters = len(tile), y.shape[1], y.shape[2], y.shape[3]
+    padded = (
+        (filters + VECTORS * lanes_of(y) - 1) // (VECTORS * lanes_of(y)) * VECTORS * lanes_of(y)
+    )
     deep = min(m, height - row * m)
-    for tile in range(wide):
-        across = min(m, columns - tile * m)
-        target = ((image * height + row * m) * columns + tile * m) * filters
+    for number in range(wide):
+        across = min(m, columns - number * m)
+        target = ((image * height + row * m) * columns + number * m) * filters
         whole = deep == m and across == m
         for f in range(0, filters, lanes_of(y)):
-            source = at + tile * padded + f
-            if whole and m == 4:
-                _output_4(
-                    scratch, source, 6 * plane, plane,
+            source = at + number * padded + f
+            if whole:
+                _output(
+                    tile, scratch, source, (m + 2) * plane, plane,
                     y, target + f, columns * filters, filters, bias, f, floor,
-                )  # fmt: skip
-            elif whole:
-                _output_2(
-                    scratch, source, 4 * plane, plane,
-                    y, target + f, columns * filters, filters, bias, f, floor,
-                )  # fmt: skip
-            elif m == 4:
-                _output_4(
-                    scratch, source, 6 * plane, plane,
-                    scratch, patch + f, 4 * filters, filters, bias, f, floor,
                 )  # fmt: skip
             else:
-                _output_2(
-                    scratch, source, 4 * plane, plane,
-                    scratch, patch + f, 2 * filters, filters, bias, f, floor,
+                _output(
+                    tile, scratch, source, (m + 2) * plane, plane,
+                    scratch, patch + f, m * filters, filters, bias, f, floor,
                 )  # fmt: skip
         if not whole:
             for i in range(deep):
@@ -282,9 +268,10 @@ def _transform_output(scratch, at, plane, patch, bias, floor, y, image, row, wid
 
 
 @kernel
-def _convolve(lo, hi, thread, x, windows, bias, y, buffer, sizes, plan, floor):
+def _convolve(lo, hi, thread, x, windows, bias, y, buffer, tile, sizes, plan, floor):
     # One item is some rows of tiles, counted through all images; it owns their outputs.
-    m, tall, wide, rows, padded = sizes
+    tall, wide, rows, padded = sizes
+    m = len(tile)
     top, left, v_plane, m_plane = plan
     scratch = buffer[thread]
     points = (m + 2) * (m + 2)
@@ -296,14 +283,14 @@ def _convolve(lo, hi, thread, x, windows, bias, y, buffer, sizes, plan, floor):
         for row in range(first, last):
             at = (row - first) * wide * channels
             _transform_input(
-                x, row // tall, row % tall, wide, m, top, left, scratch, strip, at, v_plane
+                x, row // tall, row % tall, wide, tile, top, left, scratch, strip, at, v_plane
             )
         tiles = (last - first) * wide
         _multiply(scratch, windows, tiles, channels, padded, points, v_plane, m_at, m_plane)
         for row in range(first, last):
             at = m_at + (row - first) * wide * padded
             _transform_output(
-                scratch, at, m_plane, strip, bias, floor, y, row // tall, row % tall, wide, m
+                scratch, at, m_plane, strip, bias, floor, y, row // tall, row % tall, wide, tile
             )
 
 
@@ -332,29 +319,37 @@ def grad_kernel(dy, x, pad, m):
         dy,
         parts,
         threads.scratch(points * sum(planes) + strip, x.dtype),
-        (m, tall, wide, rows, per_slab, blocks),
+        (0,) * m,
+        (tall, wide, rows, per_slab, blocks),
         (*pad, *planes),
     )
     dw = memory.empty((3, 3, channels, filters), x.dtype)
-    launch(_narrow, channels, threads.chunk_of(points * filters * slabs), parts, dw, m)
+    launch(
+        _add_windows,
+        channels,
+        threads.chunk_of(points * filters * slabs),
+        parts,
+        dw,
+        (0,) * m,
+    )
     return dw
 
 
 @helper
-def _spread_output(dy, image, row, wide, m, first, block, scratch, strip, at, plane):
+def _spread_output(dy, image, row, wide, tile, first, block, scratch, strip, at, plane):
     """A dY A^T of one row of tiles for filters first to first + block."""
-    filters = dy.shape[3]
+    m, filters = len(tile), dy.shape[3]
     line = wide * m * filters
-    _strip(dy, image, row * m, m, 0 * m, wide * m, scratch, strip)
+    # `line - line`: a literal 0 would compile a second copy of _strip.
+    _strip(dy, image, row * m, m, line - line, wide * m, scratch, strip)
     present = min(block, filters - first)
-    for tile in range(wide):
-        source, target = strip + tile * m * filters + first, at + tile * block
-        if m == 4:
-            for f in range(0, present, lanes_of(dy)):
-                _spread_4(scratch, source + f, line, filters, scratch, target + f, 6 * plane, plane)
-        else:
-            for f in range(0, present, lanes_of(dy)):
-                _spread_2(scratch, source + f, line, filters, scratch, target + f, 4 * plane, plane)
+    for number in range(wide):
+        source, target = strip + number * m * filters + first, at + number * block
+        for f in range(0, present, lanes_of(dy)):
+            _spread(
+                tile, scratch, source + f, line, filters,
+                scratch, target + f, (m + 2) * plane, plane,
+            )  # fmt: skip
 
 
 @helper
@@ -375,9 +370,9 @@ def _multiply_turned(scratch, tiles, channels, block, v_plane, m_at, m_plane, pa
 
 
 @kernel
-def _correlate(lo, hi, thread, x, dy, parts, buffer, sizes, plan):
+def _correlate(lo, hi, thread, x, dy, parts, buffer, tile, sizes, plan):
     # One item is one slab of rows of tiles times one block of filters; its sums are its own.
-    m, tall, wide, rows, per_slab, blocks = sizes
+    tall, wide, rows, per_slab, blocks = sizes
     top, left, v_plane, m_plane = plan
     scratch = buffer[thread]
     points, channels, block = parts.shape[1], parts.shape[2], parts.shape[3]
@@ -394,10 +389,10 @@ def _correlate(lo, hi, thread, x, dy, parts, buffer, sizes, plan):
             for row in range(first, last):
                 at, image, line = (row - first) * wide, row // tall, row % tall
                 _transform_input(
-                    x, image, line, wide, m, top, left, scratch, strip, at * channels, v_plane
+                    x, image, line, wide, tile, top, left, scratch, strip, at * channels, v_plane
                 )
                 _spread_output(
-                    dy, image, line, wide, m, filters, block, scratch, strip,
+                    dy, image, line, wide, tile, filters, block, scratch, strip,
                     m_at + at * block, m_plane,
                 )  # fmt: skip
             tiles = (last - first) * wide
@@ -405,10 +400,10 @@ def _correlate(lo, hi, thread, x, dy, parts, buffer, sizes, plan):
 
 
 @kernel
-def _narrow(lo, hi, thread, parts, dw, m):
+def _add_windows(lo, hi, thread, parts, dw, tile):
     # One item is one input channel: its slabs' sums are added in order, then G^T sums G.
     points, channels, block = parts.shape[1], parts.shape[2], parts.shape[3]
-    filters = dw.shape[3]
+    m, filters = len(tile), dw.shape[3]
     blocks = (filters + block - 1) // block
     tap, point = channels * filters, channels * block
     for c in range(lo, hi):
@@ -421,7 +416,4 @@ def _narrow(lo, hi, thread, parts, dw, m):
             for f in range(0, min(block, filters - item * block), lanes_of(dw)):
                 source = item * points * point + c * block + f
                 target = c * filters + item * block + f
-                if m == 4:
-                    _narrow_4(parts, source, 6 * point, point, dw, target, 3 * tap, tap)
-                else:
-                    _narrow_2(parts, source, 4 * point, point, dw, target, 3 * tap, tap)
+                _narrow(tile, parts, source, (m + 2) * point, point, dw, target, 3 * tap, tap)

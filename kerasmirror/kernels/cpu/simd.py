@@ -515,15 +515,18 @@ def _combination(builder, factors, vectors):
     return total
 
 
-def sandwich(name, matrix, finish=False):
+def sandwich(name, matrices, finish=False):
     """An intrinsic for target = matrix @ source @ matrix.T, a vector of channels at each place.
 
-    Called with (source, offset, row stride, column stride, target, offset, row stride, column
-    stride) and, with `finish`, (bias, offset, floor): max(target + bias, floor) is stored.
+    `matrices` maps the length of the intrinsic's first argument, a tuple, to a matrix: so a
+    kernel is compiled for one matrix, chosen by an argument. Called with (tuple, source,
+    offset, row stride, column stride, target, offset, row stride, column stride) and, with
+    `finish`, (bias, offset, floor): max(target + bias, floor) is stored.
     """
 
     def emit(context, builder, signature, arguments):
-        kinds = signature.args
+        matrix = matrices[signature.args[0].count]
+        kinds, arguments = signature.args[1:], arguments[1:]
         source, target = arguments[0], arguments[4]
         vector = Tile(kinds[0].dtype, 1, 1).llvm_vector
         start = pointer(context, builder, kinds[0], source, arguments[1])
@@ -558,14 +561,14 @@ def sandwich(name, matrix, finish=False):
     places = (whole, whole, whole)
     if finish:
 
-        def typing(context, source, s0, s1, s2, target, t0, t1, t2, bias, b0, floor):
-            kinds = (source, *places, target, *places, bias, whole, source.dtype)
+        def typing(context, choice, source, s0, s1, s2, target, t0, t1, t2, bias, b0, floor):
+            kinds = (choice, source, *places, target, *places, bias, whole, source.dtype)
             return types.void(*kinds), emit
 
     else:
 
-        def typing(context, source, s0, s1, s2, target, t0, t1, t2):
-            return types.void(source, *places, target, *places), emit
+        def typing(context, choice, source, s0, s1, s2, target, t0, t1, t2):
+            return types.void(choice, source, *places, target, *places), emit
 
     typing.__name__ = typing.__qualname__ = name
     return intrinsic(typing)
