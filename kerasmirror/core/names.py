@@ -39,12 +39,6 @@ def get_uid(prefix=""):
     return _COUNTS[prefix]
 
 
-@export("backend.reset_uids")
-def reset_uids():
-    """Forget the numbers of automatic names."""
-    _COUNTS.clear()
-
-
 @export("utils.clear_session", "backend.clear_session")
 def clear_session(free_memory=True):
     """Reset automatic names and the global random state.

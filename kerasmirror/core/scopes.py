@@ -25,7 +25,10 @@ class name_scope:  # noqa: N801 - Keras's name
     Raises: ValueError for a name that is no string or has a slash.
     """
 
-    def __init__(self, name, caller=None):
+    def __init__(self, name, **kwargs):
+        caller = kwargs.pop("caller", None)
+        if kwargs:
+            raise TypeError(f"keras.name_scope: unknown arguments. Received: {sorted(kwargs)}")
         if not isinstance(name, str) or "/" in name:
             raise ValueError(
                 f"keras.name_scope: `name` must be a string without `/`. Received: name={name!r}"

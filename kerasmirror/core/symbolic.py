@@ -15,8 +15,17 @@ class KerasTensor:
     """
 
     def __init__(
-        self, shape, dtype="float32", sparse=False, ragged=False, record_history=True, name=None
+        self,
+        shape,
+        dtype="float32",
+        sparse=False,
+        ragged=False,
+        record_history=True,
+        name=None,
+        **kwargs,
     ):
+        if kwargs:
+            raise TypeError(f"KerasTensor: unknown arguments. Received: {sorted(kwargs)}")
         if sparse or ragged:
             raise ValueError(
                 "KerasTensor: `sparse` and `ragged` must be False, kerasmirror has dense tensors "

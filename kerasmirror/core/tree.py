@@ -95,8 +95,16 @@ def _check_alike(first, other):
 
 
 @export("tree.assert_same_structure")
-def assert_same_structure(a, b):
-    """Raise ValueError unless `a` and `b` nest alike (leaves may differ)."""
+def assert_same_structure(a, b, check_types=None):
+    """Raise ValueError unless `a` and `b` nest alike (leaves may differ).
+
+    Types always count, so `check_types` can only be None or True.
+    """
+    if check_types is False:
+        raise ValueError(
+            "keras.tree.assert_same_structure: `check_types` must be None or True, the types of "
+            "containers always count. Received: check_types=False"
+        )
     if not is_nested(a) and not is_nested(b):
         return
     if not is_nested(a):
