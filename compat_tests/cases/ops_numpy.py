@@ -124,7 +124,7 @@ case(
 )
 case(
     "nan_to_num-values",
-    lambda ops, x: ops.nan_to_num(x, 1.0, 2.0, 3.0),
+    lambda ops, x: ops.nan_to_num(x, nan=1.0, posinf=2.0, neginf=3.0),
     np.float32([1, np.nan, np.inf, -np.inf]),
     numpy=True,
     grad=False,
@@ -539,7 +539,7 @@ case("extract_sequences", lambda ops, x: ops.extract_sequences(x, 4, 3), draw(2,
 for _name in ("sum", "max", "min", "prod"):
     case(
         f"segment_{_name}",
-        lambda ops, x, i, n=_name: getattr(ops, f"segment_{n}")(x, i, 4),
+        lambda ops, x, i, n=_name: getattr(ops, f"segment_{n}")(x, i, 3),
         draw(5, 2),
         np.int32([0, 2, 0, 1, 2]),
     )
@@ -563,7 +563,7 @@ case(
     draw(3, name="y"),
     numpy=True,
 )
-case("meshgrid", lambda ops, x, y: ops.meshgrid(x, y)[0], VECTOR, draw(3), numpy=True)
+case("meshgrid", lambda ops, x, y: ops.multiply(*ops.meshgrid(x, y)), VECTOR, draw(3), numpy=True)
 case("vander", lambda ops, x: ops.vander(x, 3), VECTOR, numpy=True)
 case("view", lambda ops, x: ops.view(x, "int32"), X, grad=False)
 case("cast", lambda ops, x: ops.cast(x, "int32"), X, grad=False)
