@@ -6,6 +6,7 @@ in `relu`. A NaN comes out as NaN, but for `threshold`.
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -278,6 +279,8 @@ def softmax(x, axis=-1):
             "likely not what you intended. Did you mean to use a sigmoid instead?",
             stacklevel=2,
         )
+    if axis == -1 and rank:
+        return with_logits(_softmax(x, axes=(rank - 1,)), x)
     y = _softmax(x, axes=shapes.canonical_axes(axis, rank, "ops.softmax"))
     return y if isinstance(axis, (tuple, list)) else with_logits(y, x)
 
@@ -307,15 +310,19 @@ def sparsemax(x, axis=-1):
 
 
 def _to_rows(k, x, axes):
-    """`x` as (rows, values): the axes go last and become one."""
+    """`x` with the axes last and as one; as it is where the last one is meant."""
     rank = x.ndim
+    if axes == (rank - 1,):
+        return x
     if axes != tuple(range(rank - len(axes), rank)):
         x = k.transpose(x, (*(i for i in range(rank) if i not in axes), *axes))
-    return x.reshape(-1, int(np.prod(x.shape[rank - len(axes) :])))
+    return x.reshape(-1, math.prod(x.shape[rank - len(axes) :]))
 
 
 def _from_rows(k, y, shape, axes):
     rank = len(shape)
+    if axes == (rank - 1,):
+        return y
     order = (*(i for i in range(rank) if i not in axes), *axes)
     y = y.reshape([shape[i] for i in order])
     return y if order == tuple(range(rank)) else k.transpose(y, np.argsort(order))

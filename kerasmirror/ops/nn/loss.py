@@ -128,11 +128,14 @@ def _compatible(first, second):
 
 def _checked_labels(labels, shape, classes, owner):
     """The labels as int64; a class number that is none is refused before anything is computed."""
-    with np.errstate(invalid="ignore"):
-        labels = labels.astype(np.int64, copy=False).reshape(shape)
-    # As unsigned numbers, negative ones are huge: one comparison finds both kinds.
-    outside = labels.view(np.uint64) >= np.uint64(classes)
-    if outside.any():
+    if labels.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            labels = labels.astype(np.int64)
+    labels = labels.astype(np.int64, copy=False).reshape(shape)
+    # As unsigned numbers, negative ones are huge: the largest tells of both kinds.
+    unsigned = labels.view(np.uint64)
+    if labels.size and unsigned.max() >= classes:
+        outside = unsigned >= classes
         raise ValueError(
             f"{owner}: `target` must hold class numbers from 0 to {classes - 1}, as `output` has "
             f"{classes} classes. Received: label {labels[outside].flat[0]} "

@@ -8,7 +8,7 @@ from kerasmirror.core import dtypes
 from kerasmirror.core.config import floatx
 from kerasmirror.ops.tensor import to_tensor
 
-_KERNEL_TYPES = (np.dtype(np.float32), np.dtype(np.float64))
+_SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def same_float_dtype(*values):
@@ -25,13 +25,19 @@ def same_float_dtype(*values):
 
 def widened(*arrays):
     """The arrays as float32 or float64: halves as float32, whole numbers as float64."""
-    return [a if a is None or a.dtype in _KERNEL_TYPES else _wide(a) for a in arrays]
+    return [
+        a if a is None or a.dtype is _SINGLE or a.dtype is _DOUBLE else _wide(a) for a in arrays
+    ]
 
 
 def _wide(array):
+    if array.dtype in (_SINGLE, _DOUBLE):
+        return array
     return array.astype(np.float32 if array.dtype.kind not in "iub" else np.float64)
 
 
 def narrowed(array, dtype):
     """`array` as `dtype`, without a copy where it has it already."""
-    return array if array is None or array.dtype == dtype else array.astype(dtype)
+    if array is None or array.dtype is dtype or array.dtype == dtype:
+        return array
+    return array.astype(dtype)
