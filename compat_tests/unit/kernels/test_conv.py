@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerasmirror.kernels.cpu import conv, conv_direct, threads
+from kerasmirror.kernels.cpu import conv, conv_direct, conv_winograd, threads
 from kerasmirror.kernels.geometry import ConvGeometry, window_output
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -72,7 +72,8 @@ def close(actual, expected, tolerance):
 
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-6), (np.float64, 1e-14)])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_convolution_and_its_gradients_match_the_plain_loop(case, dtype, tolerance):
+def test_convolution_and_its_gradients_match_the_plain_loop(case, dtype, tolerance, monkeypatch):
+    monkeypatch.setattr(conv_winograd, "tile_size", lambda *arguments: 0)
     x, w, bias, dy, geometry = sample(case, dtype)
     y = conv.conv2d(x, w, bias, geometry, "relu")
     close(y, oracles.conv2d(x, w, bias, geometry, "relu"), tolerance)
@@ -96,7 +97,11 @@ def test_gradients_are_adjoint_to_the_convolution(name):
 @pytest.mark.skipif(threads.numba.config.NUMBA_NUM_THREADS < 2, reason="this machine has one core")
 def test_results_do_not_depend_on_the_number_of_threads(name, monkeypatch):
     monkeypatch.setattr(conv_direct.threads, "GRAIN", 1)
-    x, w, bias, dy, geometry = sample(CASES[name], np.float32)
+    same_with_one_and_two_threads(CASES[name])
+
+
+def same_with_one_and_two_threads(case):
+    x, w, bias, dy, geometry = sample(case, np.float32)
 
     def run(count):
         threads.set_threads(count)
@@ -127,3 +132,55 @@ def test_values_outside_an_output_s_window_do_not_reach_it():
     expected = np.zeros_like(reached)
     expected[0, 3:6, 3:6] = True
     np.testing.assert_array_equal(reached, expected)
+
+
+# (images, (H, W), C, F, padding): whole and partial tiles, partial blocks and panels.
+WINOGRAD = {
+    "whole-tiles": (2, (8, 8), 32, 32, "same"),
+    "partial-tiles": (3, (7, 9), 16, 40, "same"),
+    "valid": (2, (10, 11), 24, 16, "valid"),
+    "several-filter-blocks": (5, (3, 3), 16, 136, "same"),
+    "asymmetric": (7, (6, 5), 16, 24, ((2, 0), (0, 2))),
+    "full": (1, (4, 4), 16, 16, ((2, 2), (2, 2))),
+    "many-slabs": (40, (9, 13), 16, 16, "same"),
+    "one-place": (3, (1, 1), 16, 16, "same"),
+}
+
+
+@pytest.mark.parametrize("m", [2, 4])
+@pytest.mark.parametrize("name", WINOGRAD)
+def test_winograd_matches_the_plain_loop(name, m, monkeypatch):
+    images, size, channels, filters, padding = WINOGRAD[name]
+    case = ((images, size, channels), (3, 3), filters, (1, 1), (1, 1), padding, 1)
+    x, w, bias, dy, geometry = sample(case, np.float32)
+    monkeypatch.setattr(conv_winograd, "tile_size", lambda *arguments: m)
+    y = conv.conv2d(x, w, bias, geometry, "relu")
+    close(y, oracles.conv2d(x, w, bias, geometry, "relu"), 2e-5)
+    close(conv.conv2d(x, w, None, geometry), oracles.conv2d(x, w, None, geometry), 2e-5)
+    dx = conv.conv2d_grad_input(dy, w, x.shape, geometry)
+    close(dx, oracles.conv2d_grad_input(dy, w, x.shape, geometry), 2e-5)
+    dw = conv.conv2d_grad_kernel(dy, x, w.shape, geometry)
+    close(dw, oracles.conv2d_grad_kernel(dy, x, w.shape, geometry), 2e-5)
+
+
+def test_winograd_is_chosen_for_many_channels_only():
+    def chosen(size, channels, filters, dtype=np.float32, stride=1, groups=1, window=3, dilation=1):
+        geometry = geometry_of(
+            size, (window, window), (stride, stride), (dilation, dilation), "same", groups
+        )
+        w_shape = (window, window, channels // groups, filters)
+        return conv_winograd.tile_size((8, *size, channels), w_shape, geometry, np.dtype(dtype))
+
+    assert chosen((16, 16), 32, 32) == 4
+    assert chosen((6, 6), 32, 32) == 2
+    assert chosen((1, 1), 32, 32) == 0  # nine products against sixteen
+    assert chosen((16, 16), 3, 32) == chosen((16, 16), 32, 10) == chosen((16, 16), 8, 8) == 0
+    assert chosen((16, 16), 32, 32, np.float64) == chosen((16, 16), 32, 32, stride=2) == 0
+    assert chosen((16, 16), 32, 32, groups=2) == chosen((16, 16), 32, 32, window=5) == 0
+    assert chosen((16, 16), 32, 32, dilation=2) == 0
+
+
+@pytest.mark.skipif(threads.numba.config.NUMBA_NUM_THREADS < 2, reason="this machine has one core")
+def test_winograd_does_not_depend_on_the_number_of_threads():
+    case = ((40, (9, 13), 16), (3, 3), 24, (1, 1), (1, 1), "same", 1)
+    same_with_one_and_two_threads(case)

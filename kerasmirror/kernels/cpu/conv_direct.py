@@ -401,7 +401,9 @@ def _add_kernels(lo, hi, thread, parts, dw, sizes):
                 present = min(width, filters - f)
                 at = ((group * blocks + f // block) * block + f % block) * depth + k * width
                 out = row[group * filters + f : group * filters + f + present]
-                out[:] = parts[at : at + present]
+                part = parts[at : at + present]  # slice = slice would compile for two seconds
+                for i in range(present):
+                    out[i] = part[i]
                 for _ in range(1, slabs):
                     at += groups * blocks * block * depth
                     part = parts[at : at + present]

@@ -340,8 +340,8 @@ def _spread_output(dy, image, row, wide, tile, first, block, scratch, strip, at,
     """A dY A^T of one row of tiles for filters first to first + block."""
     m, filters = len(tile), dy.shape[3]
     line = wide * m * filters
-    # `line - line`: a literal 0 would compile a second copy of _strip.
-    _strip(dy, image, row * m, m, line - line, wide * m, scratch, strip)
+    # Sums and differences: literals would compile a second copy of _strip.
+    _strip(dy, image, row * m, m + line - line, line - line, wide * m, scratch, strip)
     present = min(block, filters - first)
     for number in range(wide):
         source, target = strip + number * m * filters + first, at + number * block
@@ -380,7 +380,7 @@ def _correlate(lo, hi, thread, x, dy, parts, buffer, tile, sizes, plan):
     strip = m_at + points * m_plane
     for item in range(lo, hi):
         slab, filters = item // blocks, item % blocks * block
-        parts[item] = 0
+        clear(parts, item * points * channels * block, points * channels * block)
         if filters + block > dy.shape[3]:
             clear(scratch, m_at, points * m_plane)
         end = min(x.shape[0] * tall, slab * per_slab + per_slab)

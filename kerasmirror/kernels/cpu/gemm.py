@@ -288,7 +288,9 @@ def _add_slabs(lo, hi, thread, parts, bias, c, sizes):
     zero = c.dtype.type(0)
     for row in range(lo, hi):
         out = c[row * n : row * n + n]
-        out[:] = parts[row * n : row * n + n]
+        part = parts[row * n : row * n + n]  # slice = slice would compile for two seconds
+        for j in range(n):
+            out[j] = part[j]
         for slab in range(1, slabs):
             part = parts[slab * size + row * n : slab * size + row * n + n]
             for j in range(n):

@@ -31,6 +31,10 @@ from . import simd, threads
 _OPTIONS = {"error_model": "numpy", "nogil": True}
 
 
+def _nothing():
+    return
+
+
 class _LinkedLowering(NativeLowering):
     """Lowering without machine code, for functions that only other compiled code calls.
 
@@ -43,6 +47,8 @@ class _LinkedLowering(NativeLowering):
     def run_pass(self, state):
         state.flags.no_compile = True
         super().run_pass(state)
+        # The caller's passes optimise everything linked into it; once is enough.
+        state.library._optimize_final_module = _nothing
         lowered = state["cr"]
         # numba tells functions apart by a builtin callable; this one is never called.
         token = [].append
