@@ -29,7 +29,7 @@ def on_keras(keras, case, weights):
         tape.watch(watched)
         y = case.run(keras.ops, *tensors)
         target = tf.reduce_sum(y * weights) if y.dtype.is_floating else None
-    if target is None or not watched:
+    if target is None or not watched or not case.keras_grad:
         return y, None
     gradients = tape.gradient(target, watched)
     return y, [None if g is None else np.asarray(tf.convert_to_tensor(g)) for g in gradients]
@@ -98,7 +98,8 @@ def agree(keras, name, *args):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            expected = call(keras.ops, name, *args)
+            tensors = [keras.ops.convert_to_tensor(a) if hasattr(a, "dtype") else a for a in args]
+            expected = call(keras.ops, name, *tensors)
     except Exception:
         return
     actual = call(kerasmirror.ops, name, *args)

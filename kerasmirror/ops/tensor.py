@@ -144,6 +144,14 @@ def operands(x1, x2, *also):
     return to_tensor(x1, dtype), to_tensor(x2, dtype)
 
 
+def strong_operands(x1, x2, *also):
+    """The same with Python numbers as tensors of `floatx` or int32 before the dtype is chosen.
+
+    Keras on TensorFlow treats them so in most functions that have no operator.
+    """
+    return operands(to_tensor(x1), to_tensor(x2), *also)
+
+
 @export("ops.convert_to_tensor")
 def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):
     """`x` as a tensor; arrays keep their dtype, Python floats take `floatx` and ints int32.

@@ -71,7 +71,8 @@ def mean(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
         empty.fill(np.nan)
         return empty
     if x.dtype.itemsize < 4:
-        return (sum(x.astype(np.float32), axis, keepdims) / np.float32(count)).astype(x.dtype)
+        total = sum(x.astype(np.float32), axis, keepdims)
+        return np.divide(total, np.float32(count), out=total).astype(x.dtype)
     total = sum(x, axis, keepdims)
     return np.divide(total, total.dtype.type(count), out=total)
 

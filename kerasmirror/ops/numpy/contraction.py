@@ -15,7 +15,7 @@ from kerasmirror.core import dtypes
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.ops import shapes
 from kerasmirror.ops.numpy import elementwise, indexing, joining, reduction, shape
-from kerasmirror.ops.tensor import operands, to_tensor
+from kerasmirror.ops.tensor import operands, strong_operands, to_tensor
 
 # --- matmul ---------------------------------------------------------------------------------
 
@@ -78,8 +78,9 @@ def matmul(x1, x2):
         and x1.data.dtype is x2.data.dtype
         and x1.data.dtype.kind == "f"
     ):
+        x1, x2 = to_tensor(x1), to_tensor(x2)
+        narrow = x1.dtype == x2.dtype == "int8" and len(x1.shape) > 1 < len(x2.shape)
         x1, x2, result = _computed_as_floats(x1, x2)
-        narrow = result == "int8" and len(x1.shape) > 1 < len(x2.shape)
         return to_tensor(_vectors_too(x1, x2), "int32" if narrow else result)
     return _vectors_too(x1, x2)
 
@@ -234,7 +235,7 @@ def vdot(x1, x2):
 @export("ops.outer", "ops.numpy.outer")
 def outer(x1, x2):
     """All products of a value of the flat `x1` (rows) and one of the flat `x2` (columns)."""
-    x1, x2 = operands(x1, x2)
+    x1, x2 = strong_operands(x1, x2)
     return elementwise.multiply(shape.reshape(x1, (-1, 1)), shape.ravel(x2))
 
 

@@ -31,6 +31,7 @@ from kerasmirror.ops.tensor import (
     is_float,
     operands,
     snapshot,
+    strong_operands,
     to_tensor,
 )
 
@@ -217,9 +218,30 @@ floor_divide = binary(
 )
 maximum = binary("maximum", _maximum, doc="The larger of `x1` and `x2`; NaN if either is.")
 minimum = binary("minimum", _minimum, doc="The smaller of `x1` and `x2`; NaN if either is.")
-arctan2 = binary("arctan2", _arctan2, float, doc="The angle of the point (x2, x1), in radians.")
-hypot = binary("hypot", _hypot, float, doc="`sqrt(x1**2 + x2**2)`.")
-logaddexp = binary("logaddexp", _logaddexp, float, doc="`log(exp(x1) + exp(x2))`.")
+
+
+@export("ops.arctan2", "ops.numpy.arctan2")
+def arctan2(x1, x2):
+    """The angle of the point (x2, x1), in radians."""
+    return _arctan2(*strong_operands(x1, x2, float))
+
+
+@export("ops.logaddexp", "ops.numpy.logaddexp")
+def logaddexp(x1, x2):
+    """`log(exp(x1) + exp(x2))`."""
+    return _logaddexp(*strong_operands(x1, x2, float))
+
+
+def _wide_floats(x1, x2):
+    """Both as floats; int64 becomes float64, as in Keras."""
+    x1, x2 = strong_operands(x1, x2)
+    return (x1, x2) if is_float(x1) else (_wide_float(x1), _wide_float(x2))
+
+
+@export("ops.hypot", "ops.numpy.hypot")
+def hypot(x1, x2):
+    """`sqrt(x1**2 + x2**2)`."""
+    return _hypot(*_wide_floats(x1, x2))
 
 
 @export("ops.power", "ops.numpy.power")
@@ -244,14 +266,14 @@ def fmod(x1, x2):
 
 
 def _counted(x1, x2):
-    x1, x2 = operands(x1, x2)
+    x1, x2 = strong_operands(x1, x2)
     return (to_tensor(x1, "int32"), to_tensor(x2, "int32")) if x1.dtype == "bool" else (x1, x2)
 
 
 @export("ops.logaddexp2", "ops.numpy.logaddexp2")
 def logaddexp2(x1, x2):
     """`log2(2**x1 + 2**x2)`."""
-    x1, x2 = operands(x1, x2, float)
+    x1, x2 = strong_operands(x1, x2, float)
     log2 = math.log(2)
     return divide(_logaddexp(multiply(x1, log2), multiply(x2, log2)), log2)
 
@@ -287,7 +309,7 @@ def divide_no_nan(x1, x2):
 @export("ops.heaviside", "ops.numpy.heaviside")
 def heaviside(x1, x2):
     """0 where `x1` < 0, `x2` where it is 0, 1 where it is larger."""
-    x1, x2 = operands(x1, x2, float)
+    x1, x2 = _wide_floats(x1, x2)
     zero, one = to_tensor(0.0, x1.dtype), to_tensor(1.0, x1.dtype)
     step = _where(_less(x1, zero), zero, _where(_equal(x1, zero), x2, one))
     return _where(_isnan(x1), x1, step)
@@ -312,19 +334,25 @@ def nextafter(x1, x2):
 
     Source: Keras 3.15 `keras.ops.nextafter`, which takes the step in float64.
     """
-    x1, x2 = operands(x1, x2, float)
+    x1, x2 = strong_operands(x1, x2, float)
     return to_tensor(_nextafter(to_tensor(x1, "float64"), to_tensor(x2, "float64")), x1.dtype)
 
 
 @primitive("nextafter", spec=shapes.broadcast)
 def _nextafter(k, x1, x2):
     # A float's bits, read as a whole number, count the floats of its sign from zero upwards.
+    forms = x1.shape, x2.shape
     x1, x2 = x1 + 0 * x2, x2 + 0 * x1
     bits = x1.view("int64")
     step = ((x2 > x1) == (x1 > 0)) * 2 - 1
     y = (bits + step).view("float64")
     tiny = k.where(x2 > 0, 5e-324, -5e-324)
-    return k.where(x1 == x2, x2, k.where(x1 == 0, tiny, y)), None
+    y = k.where(x1 == x2, x2, k.where(x1 == 0, tiny, y))
+    return y, lambda dy, needs: summed(k, needs, forms, lambda: dy, lambda: _zeros(k, dy))
+
+
+def _zeros(k, like):
+    return k.zeros(like.shape, like.dtype)
 
 
 # --- one operand ----------------------------------------------------------------------------
@@ -371,7 +399,7 @@ def fabs(x):
 
 @primitive("sign", spec=shapes.same)
 def _sign(k, x):
-    return k.map_scalar(scalar.sign, x), lambda dy, needs: (k.zeros(dy.shape, dy.dtype),)
+    return k.map_scalar(scalar.sign, x), lambda dy, needs: (_zeros(k, dy),)
 
 
 @export("ops.sign", "ops.numpy.sign")
