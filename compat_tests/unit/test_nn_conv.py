@@ -220,3 +220,29 @@ def test_conv_says_what_is_wrong_with_a_shape():
         ops.depthwise_conv(np.ones((2, 8, 8, 3)), np.ones((3, 3, 2, 1)))
     with pytest.raises(ValueError, match=r"ops\.conv_transpose: `output_padding` must leave a"):
         ops.conv_transpose(np.ones((1, 4, 4, 2)), np.ones((3, 3, 1, 2)), 2, output_padding=3)
+
+
+@pytest.mark.parametrize("x_dtype", ["float16", "bfloat16"])
+def test_float32_weights_get_float32_gradients_from_half_precision_inputs(x_dtype, rng):
+    x = ops.cast(rng.standard_normal((2, 5, 5, 3)), x_dtype)
+    w = ops.cast(rng.standard_normal((3, 3, 3, 4)), "float32")
+    bias = ops.cast(rng.standard_normal(4), "float32")
+    geometry = conv_geometry(x.shape, w.shape, 1, "same", False, 1, owner="test")
+    runs = [
+        lambda: conv2d_bias_activation(x, w, bias, geometry=geometry),
+        lambda: affine(x, ops.reshape(w, (27, 4))[:3], bias),
+    ]
+    for run in runs:
+        with GradientTape() as tape:
+            tape.watch([x, w, bias])
+            y = run()
+        dx, dw, db = tape.gradient(y, [x, w, bias])
+        assert y.dtype == dx.dtype == x_dtype
+        assert dw.dtype == db.dtype == "float32"
+
+
+def test_half_precision_overflows_to_infinity_in_silence():
+    x = Tensor(np.full((1, 4), 300.0, "float16"))
+    y = affine(x, Tensor(np.full((4, 1), 300.0, "float16")), None)
+    assert y.dtype == "float16"
+    assert np.asarray(y)[0, 0] == np.inf

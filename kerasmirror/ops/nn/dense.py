@@ -20,10 +20,13 @@ def affine(k, x, w, bias, *, activation="linear"):
     """`activation(x @ w + bias)`, activation "linear" or "relu", bias or None, in one pass.
 
     Shapes: x (..., K) of at least two axes, w (K, N), bias (N,), result (..., N).
+    The result has x's dtype, the gradients of w and bias have w's: half-precision inputs may meet
+    float32 weights.
     """
     if x.shape[-1] != w.shape[0]:
         _affine_spec(x, w, bias)
-    dtype, lead = x.dtype, x.shape[:-1]
+    assert bias is None or bias.shape == w.shape[1:]  # the kernel would read past its end
+    dtype, w_dtype, lead = x.dtype, w.dtype, x.shape[:-1]
     x, w, bias = widened(x, w, bias)
     rows = x if x.ndim == 2 else x.reshape(-1, w.shape[0])
     y = k.dense(rows, w, bias, activation)
@@ -37,9 +40,9 @@ def affine(k, x, w, bias, *, activation="linear"):
         if needs[0]:
             dx = narrowed(k.dense_grad_input(dy, w).reshape(x.shape), dtype)
         if needs[1]:
-            dw = narrowed(k.dense_grad_kernel(rows, dy), dtype)
+            dw = narrowed(k.dense_grad_kernel(rows, dy), w_dtype)
         if needs[2]:
-            db = narrowed(k.bias_grad(dy), dtype)
+            db = narrowed(k.bias_grad(dy), w_dtype)
         return dx, dw, db
 
     return narrowed(y if len(lead) == 1 else y.reshape(*lead, w.shape[1]), dtype), backward

@@ -201,7 +201,7 @@ def _norm_spec(x, gamma, beta, *, axes, epsilon, kind):
 def _norm(k, x, gamma, beta, *, axes, epsilon, kind):
     # z = (x - shift) * inverse; "centred" shifts by the mean, "scaled" (Keras's old rms_scaling)
     # divides by the deviation without the shift, "rms" by the root of the mean square.
-    dtype = x.dtype
+    dtype, gamma_dtype, beta_dtype = (getattr(part, "dtype", None) for part in (x, gamma, beta))
     x, gamma, beta = widened(x, gamma, beta)
     gamma_wide, beta_wide = (_stretched(v, x.shape, axes) for v in (gamma, beta))
     mean, var = k.moments(x, axes, True) if kind != "rms" else (None, None)
@@ -227,9 +227,9 @@ def _norm(k, x, gamma, beta, *, axes, epsilon, kind):
                 dx -= k.mean(dz, axes, True) * inverse
             dx = narrowed(dx, dtype)
         if needs[1]:
-            dgamma = narrowed(_summed_to(dy * z, gamma, gamma_wide), dtype)
+            dgamma = narrowed(_summed_to(dy * z, gamma, gamma_wide), gamma_dtype)
         if needs[2]:
-            dbeta = narrowed(_summed_to(dy, beta, beta_wide), dtype)
+            dbeta = narrowed(_summed_to(dy, beta, beta_wide), beta_dtype)
         return dx, dgamma, dbeta
 
     return narrowed(y, dtype), backward

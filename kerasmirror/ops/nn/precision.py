@@ -40,4 +40,5 @@ def narrowed(array, dtype):
     """`array` as `dtype`, without a copy where it has it already."""
     if array is None or array.dtype is dtype or array.dtype == dtype:
         return array
-    return array.astype(dtype)
+    with np.errstate(over="ignore", invalid="ignore"):  # too large for a half is infinite
+        return array.astype(dtype)
