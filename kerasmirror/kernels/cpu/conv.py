@@ -8,6 +8,7 @@ rest is direct.
 import numpy as np
 
 from . import conv_direct, conv_winograd, gemm
+from .simd import WIDTH
 
 __all__ = ["conv2d", "conv2d_grad_input", "conv2d_grad_kernel"]
 
@@ -42,6 +43,8 @@ def conv2d_grad_input(dy, w, x_shape, geometry):
         pad = (2 - geometry.pad[0][0], 2 - geometry.pad[1][0])
         turned = conv_winograd.turned_windows(w)
         return conv_winograd.convolve(dy, turned, None, False, pad, x_shape[1:3], m)
+    if 2 * w.shape[2] <= WIDTH[dy.itemsize]:
+        return conv_direct.scatter(dy, w, x_shape, geometry)
     plan = conv_direct.backward_gather(x_shape[1:3], w.shape[:2], geometry)
     return conv_direct.gather(dy, w, None, False, plan, x_shape, geometry.groups, True)
 
