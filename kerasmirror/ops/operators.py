@@ -116,6 +116,7 @@ def _install(kind):
     kind.__getitem__ = lambda self, key: indexing.get_item(self, key)
     kind.__iter__ = _iterate
     kind.__hash__ = object.__hash__
+    kind.__array_priority__ = 100  # NumPy leaves `array + x` to __radd__
     kind.T = property(_transposed)
     kind.reshape = _reshape
     kind.squeeze = _squeeze
