@@ -138,16 +138,16 @@ def test_values_outside_an_output_s_window_do_not_reach_it():
     np.testing.assert_array_equal(reached, expected)
 
 
-# (images, (H, W), C, F, padding): whole and partial tiles, partial blocks and panels.
+# (images, (H, W), C and F in vectors, padding): whole and partial tiles, partial blocks and panels.
 WINOGRAD = {
-    "whole-tiles": (2, (8, 8), 32, 32, "same"),
-    "partial-tiles": (3, (7, 9), 16, 40, "same"),
-    "valid": (2, (10, 11), 24, 16, "valid"),
-    "several-filter-blocks": (5, (3, 3), 16, 136, "same"),
-    "asymmetric": (7, (6, 5), 16, 24, ((2, 0), (0, 2))),
-    "full": (1, (4, 4), 16, 16, ((2, 2), (2, 2))),
-    "many-slabs": (40, (9, 13), 16, 16, "same"),
-    "one-place": (3, (1, 1), 16, 16, "same"),
+    "whole-tiles": (2, (8, 8), 4, 4, "same"),
+    "partial-tiles": (3, (7, 9), 2, 5, "same"),
+    "valid": (2, (10, 11), 3, 2, "valid"),
+    "several-filter-blocks": (5, (3, 3), 2, 17, "same"),
+    "asymmetric": (7, (6, 5), 2, 3, ((2, 0), (0, 2))),
+    "full": (1, (4, 4), 2, 2, ((2, 2), (2, 2))),
+    "many-slabs": (40, (9, 13), 2, 2, "same"),
+    "one-place": (3, (1, 1), 2, 2, "same"),
 }
 
 
@@ -155,7 +155,8 @@ WINOGRAD = {
 @pytest.mark.parametrize("name", WINOGRAD)
 def test_winograd_matches_the_plain_loop(name, m, monkeypatch):
     images, size, channels, filters, padding = WINOGRAD[name]
-    case = ((images, size, channels), (3, 3), filters, (1, 1), (1, 1), padding, 1)
+    unit = max(conv_winograd.BITS // 32, conv_winograd.ROWS)
+    case = ((images, size, unit * channels), (3, 3), unit * filters, (1, 1), (1, 1), padding, 1)
     x, w, bias, dy, geometry = sample(case, np.float32)
     monkeypatch.setattr(conv_winograd, "tile_size", lambda *arguments: m)
     y = conv.conv2d(x, w, bias, geometry, "relu")
@@ -186,5 +187,5 @@ def test_winograd_is_chosen_for_many_channels_only():
 
 @pytest.mark.skipif(threads.numba.config.NUMBA_NUM_THREADS < 2, reason="this machine has one core")
 def test_winograd_does_not_depend_on_the_number_of_threads():
-    case = ((40, (9, 13), 16), (3, 3), 24, (1, 1), (1, 1), "same", 1)
+    case = ((40, (9, 13), 32), (3, 3), 48, (1, 1), (1, 1), "same", 1)
     same_with_one_and_two_threads(case)

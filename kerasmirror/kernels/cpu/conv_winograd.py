@@ -81,7 +81,7 @@ _BLOCK_FILTERS = 64
 def tile_size(x_shape, w_shape, geometry, dtype):
     """The m that needs fewest products, or 0 where direct convolution is better."""
     channels, filters = w_shape[2], w_shape[3]
-    lanes = BITS // 32
+    unit = max(BITS // 32, ROWS)
     pads = geometry.pad[0] + geometry.pad[1]
     if (
         dtype != np.float32
@@ -90,8 +90,8 @@ def tile_size(x_shape, w_shape, geometry, dtype):
         or tuple(geometry.dilation) != (1, 1)
         or geometry.groups != 1
         or max(pads) > 2
-        or channels % lanes
-        or filters % lanes
+        or channels % unit
+        or filters % unit
         or min(channels, filters) < 16
         or x_shape[0] == 0
     ):

@@ -204,8 +204,8 @@ def _slice(a, a_at, b, b_at, bias, c, c_at, scratch, ms, ns, ks, first, last, n,
     _pack(b, b_at, strides[2], strides[3], scratch, b_place, depth, ns[1] - ns[0], width)
     if packed:
         height = ms[1] - ms[0]
-        # A literal ROWS would compile a second copy of _pack.
-        _pack(a, a_at, strides[1], strides[0], scratch, a_place, depth, height, min(ROWS, width))
+        rows = max(ROWS, min(width, 1))  # ROWS itself, a literal, would compile a second _pack
+        _pack(a, a_at, strides[1], strides[0], scratch, a_place, depth, height, rows)
     w_at = b_place
     for j in range(ns[0], ns[1], width):
         if bias.size > 0 and first:
