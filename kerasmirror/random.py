@@ -117,7 +117,12 @@ def draw_seed(seed):
 
 def seed_pair(seed):
     """The two ints that the kernels take, drawn from `seed` as `draw_seed` does."""
-    s0, s1 = draw_seed(seed).data.tolist()
+    if type(seed) is SeedGenerator:
+        state = seed.state.data  # as `next` does, in a fifth of its time
+        s0, s1 = state.tolist()
+        state[1] = s1 + 1
+    else:
+        s0, s1 = draw_seed(seed).data.tolist()
     return s0 % _SEED_MODULUS, s1 % _SEED_MODULUS
 
 
