@@ -15,6 +15,8 @@ from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable
 from kerasmirror.ops import shapes
 
+_WITH_DATA = (Tensor, Variable)
+
 
 def to_tensor(x, dtype=None):
     """`x` as an input of a primitive: a Tensor, Variable or KerasTensor, of `dtype` if given.
@@ -129,15 +131,19 @@ def operands(x1, x2, *also):
     Python numbers are weak: they take the other operand's dtype where it can hold their kind.
     `also` never holds more than `float`, which changes nothing where there are floats already.
     """
-    if type(x1) is Tensor:
+    if isinstance(x1, Variable):
+        x1 = to_tensor(x1)
+    if isinstance(x2, Variable):
+        x2 = to_tensor(x2)
+    if type(x1) in _WITH_DATA:
         d1 = x1.data.dtype
         floats = d1.kind == "f"
-        if type(x2) is Tensor:
+        if type(x2) in _WITH_DATA:
             if x2.data.dtype is d1 and (floats or not also):
                 return x1, x2
         elif floats and (type(x2) is float or type(x2) is int):
             return x1, Tensor(np.array(x2, d1))
-    elif type(x2) is Tensor and (type(x1) is float or type(x1) is int):
+    elif type(x2) in _WITH_DATA and (type(x1) is float or type(x1) is int):
         if x2.data.dtype.kind == "f":
             return Tensor(np.array(x1, x2.data.dtype)), x2
     dtype = dtypes.result_type(dtype_of(x1), dtype_of(x2), *also)
