@@ -87,7 +87,7 @@ class _Unpickler(pickle.Unpickler):
     """Knows no class and no function but stand-ins for those that NumPy writes with an array."""
 
     def find_class(self, module, name):
-        if module.startswith("numpy") and name in _STAND_INS:
+        if module.split(".")[0] in ("numpy", "_codecs") and name in _STAND_INS:
             return _STAND_INS[name]
         raise _Forbidden(f"the Python object {module}.{name}")
 
@@ -117,19 +117,26 @@ class _Array:
 
     def __setstate__(self, state):
         _, shape, dtype, fortran_order, content = state
-        order = "F" if fortran_order else "C"
-        if isinstance(content, list):
-            self.array = np.empty(len(content), object)
-            self.array[:] = content
+        if isinstance(content, list):  # of objects, in C order whatever the flag says
+            array = np.empty(len(content), object)
+            array[:] = content
+            self.array = array.reshape(shape)
         else:
-            self.array = np.frombuffer(content, dtype.dtype).copy()
-        self.array = self.array.reshape(shape, order=order)
+            array = np.frombuffer(content, dtype.dtype).copy()
+            self.array = array.reshape(shape, order="F" if fortran_order else "C")
 
 
 def _from_buffer(content, dtype, shape, order):
     array = _Array()
     array.__setstate__((1, shape, dtype, order == "F", content))
     return array
+
+
+def _encode(text, codec):
+    """How Python 3 writes bytes into a pickle that Python 2 can read."""
+    if codec != "latin1":
+        raise _Forbidden(f"the text codec {codec!r}")
+    return text.encode("latin1")
 
 
 class _NoClass:
@@ -144,6 +151,7 @@ _STAND_INS = {
     "dtype": _DType,
     "_reconstruct": _Array,
     "_frombuffer": _from_buffer,
+    "encode": _encode,
 }
 
 

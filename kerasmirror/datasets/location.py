@@ -31,11 +31,11 @@ def locate(owner, name, origin, file_hash=None, subfolder="", archive_of=None):
             extract=archive_of is not None,
         )
     except OSError as error:
-        where = os.path.join(keras_home(), "datasets", subfolder)
+        where = os.path.join(keras_home(), "datasets", subfolder).rstrip(os.sep)
         wanted = f"{name}_archive" if archive_of else name
         raise OSError(
-            f"keras.datasets.{owner}: there is no internet connection to its source, and the data "
-            f"is not in the cache. Put {origin} into {where} under the name {wanted}, or "
+            f"keras.datasets.{owner}: the data is not in the cache and cannot be downloaded. Put "
+            f"{origin} into {where} under the name {wanted}, or "
             f"{'the folder ' + archive_of if archive_of else wanted} into a folder and set the "
             f"environment variable KERASMIRROR_DATASETS to that one's path. Reason: {error}"
         ) from error

@@ -62,7 +62,7 @@ def checked_file(filepath, owner):
                 f"{owner}: `filepath` must be a file that can be loaded safely. "
                 f"Received: filepath={str(filepath)!r}, {error}"
             ) from None
-        except (OSError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, RuntimeError, KeyError, TypeError, UnicodeError) as error:
             raise OSError(
                 f"{owner}: `filepath` must be a whole HDF5 file. "
                 f"Received: filepath={str(filepath)!r} ({error})"

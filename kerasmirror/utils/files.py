@@ -139,6 +139,7 @@ def _is_valid(path, file_hash, algorithm):
 
 def _download(origin, target, file_hash, algorithm):
     # The HTTP client takes a tenth of a second to load, and only downloads need it.
+    import http.client
     import urllib.error
     import urllib.request
 
@@ -151,10 +152,11 @@ def _download(origin, target, file_hash, algorithm):
             ) as response:
                 _receive(response, temporary, hasher)
         except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection
             raise OSError(
                 f"get_file: cannot download {origin}: {error.code} {error.reason}"
             ) from error
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise OSError(f"get_file: cannot download {origin}: {reason}") from error
         if file_hash is not None and hasher.hexdigest() != str(file_hash).lower():

@@ -60,8 +60,8 @@ class DatasetAdapter:
         self.dataset.on_epoch_end()
 
     def __iter__(self):
-        for position in self._order():
-            x, y, sample_weight = to_batch(self.dataset[position])
+        for data in self.dataset.batches_at(self._order()):
+            x, y, sample_weight = to_batch(data)
             if self.class_weight is not None and sample_weight is None:
                 sample_weight = batches.class_weights_to_sample_weights(y, self.class_weight)
             yield x, y, sample_weight
