@@ -2,9 +2,11 @@
 
 from kerasmirror.ops.nn import (  # noqa: F401 - loading them registers their public names
     activation,
+    attention,
     conv,
     dense,
     encoding,
+    fold,
     loss,
     normalization,
     pool,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff.broadcasting import sum_to_shape
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import config
 from kerasmirror.ops import shapes
@@ -227,9 +228,10 @@ def _norm(k, x, gamma, beta, *, axes, epsilon, kind):
                 dx -= k.mean(dz, axes, True) * inverse
             dx = narrowed(dx, dtype)
         if needs[1]:
-            dgamma = narrowed(_summed_to(dy * z, gamma, gamma_wide), gamma_dtype)
+            dgamma = sum_to_shape(k, dy * z, gamma_wide.shape).reshape(gamma.shape)
+            dgamma = narrowed(dgamma, gamma_dtype)
         if needs[2]:
-            dbeta = narrowed(_summed_to(dy, beta, beta_wide), beta_dtype)
+            dbeta = narrowed(sum_to_shape(k, dy, beta_wide.shape).reshape(beta.shape), beta_dtype)
         return dx, dgamma, dbeta
 
     return narrowed(y, dtype), backward
@@ -242,13 +244,6 @@ def _stretched(vector, shape, axes):
     if vector.ndim == len(axes):
         return vector.reshape([n if i in axes else 1 for i, n in enumerate(shape)])
     return vector
-
-
-def _summed_to(dy, vector, stretched):
-    """Sum of dy over what broadcasting repeated, in the vector's own shape."""
-    shape = (1,) * (dy.ndim - stretched.ndim) + stretched.shape
-    axes = tuple(i for i, n in enumerate(shape) if n == 1 and dy.shape[i] != 1)
-    return dy.sum(axis=axes, keepdims=True).reshape(vector.shape)
 
 
 # --- by a norm ------------------------------------------------------------------------------
