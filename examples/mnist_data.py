@@ -21,7 +21,8 @@ def load_digits(keras):
         digits = load_small_digits()
         order = np.random.default_rng(0).permutation(len(digits.target))
         images, labels = digits.images[order], digits.target[order]
-        x_train, y_train, x_test, y_test = images[:1400], labels[:1400], images[1400:], labels[1400:]
+        x_train, x_test = images[:1400], images[1400:]
+        y_train, y_test = labels[:1400], labels[1400:]
         name, largest = "scikit-learn's digits", 16
 
     def scaled(x):

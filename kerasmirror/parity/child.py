@@ -31,6 +31,11 @@ def load(path, name):
     return getattr(_LOADED[path], name)
 
 
+def _is_reference(argument):
+    is_tuple = isinstance(argument, tuple) and len(argument) == 3
+    return is_tuple and isinstance(argument[0], str) and argument[0] == "function"
+
+
 def main():
     """Answer calls until stdin ends."""
     answers = os.fdopen(os.dup(1), "wb")
@@ -43,10 +48,7 @@ def main():
         except EOFError:
             return
         try:
-            arguments = [
-                load(*a[1:]) if isinstance(a, tuple) and a[:1] == ("function",) else a
-                for a in arguments
-            ]
+            arguments = [load(*a[1:]) if _is_reference(a) else a for a in arguments]
             answer = (True, load(file, name)(keras, *arguments))
         except Exception as error:
             answer = (False, (type(error).__name__, str(error), traceback.format_exc()))
