@@ -8,7 +8,7 @@ from kerasmirror._export import export
 from kerasmirror.autodiff.primitive import kernels_of
 from kerasmirror.core import checks
 from kerasmirror.core.variable import Variable
-from kerasmirror.optimizers.optimizer import Optimizer, base_arguments
+from kerasmirror.optimizers.optimizer import Optimizer, base_arguments, power
 
 
 @export("optimizers.Adam")
@@ -62,9 +62,9 @@ class Adam(Optimizer):
     def update_step(self, gradient, variable, learning_rate):
         # In the variable's dtype, as Keras computes it: float32 rounds 1 - beta_2^t visibly.
         real = np.float64 if variable.dtype == "float64" else np.float32
-        one, t = real(1), real(self.steps_done() + 1)
-        step_size = real(learning_rate) * np.sqrt(one - np.power(real(self.beta_2), t))
-        step_size = float(step_size / (one - np.power(real(self.beta_1), t)))
+        one, t = real(1), self.steps_done() + 1
+        step_size = real(learning_rate) * np.sqrt(one - power(self.beta_2, t, real))
+        step_size = float(step_size / (one - power(self.beta_1, t, real)))
         k = kernels_of("cpu")
         rule = k.amsgrad_update if self.amsgrad else k.adam_update
         slots = self.slots_of(variable)[: 3 if self.amsgrad else 2]
@@ -162,7 +162,7 @@ class Adamax(Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         real = np.float64 if variable.dtype == "float64" else np.float32
-        correction = real(1) - np.power(real(self.beta_1), real(self.steps_done() + 1))
+        correction = real(1) - power(self.beta_1, self.steps_done() + 1, real)
         step_size = float(real(learning_rate) / correction)
         rule = kernels_of("cpu").adamax_update
         slots = self.slots_of(variable)[:2]
@@ -224,12 +224,14 @@ class Nadam(Optimizer):
         self._u_product = Variable(1.0, dtype=dtype)
 
     def before_update(self):
-        self._u_product.assign(self._u_product.data * self._share(self.steps_done() + 1))
+        real = self._u_product.data.dtype.type
+        decay = np.power(real(0.96), real(self.steps_done() + 1))
+        share = real(1) - real(0.5) * decay
+        self._u_product.assign(self._u_product.data * real(self.beta_1) * share)
 
-    def _share(self, step, real=np.float32):
+    def _share(self, step, real):
         """The momentum u_t of a step."""
-        decay = np.power(real(0.96), real(step))
-        return real(self.beta_1) * (real(1) - real(0.5) * decay)
+        return power(self.beta_1, 1, real) * (real(1) - real(0.5) * power(0.96, step, real))
 
     elementwise = True
 
@@ -246,10 +248,10 @@ class Nadam(Optimizer):
             float(learning_rate),
             float(ahead / (one - product * ahead)),
             float((one - here) / (one - product)),
-            float(one - np.power(real(self.beta_2), real(t))),
+            float(one - power(self.beta_2, t, real)),
             # Keras rounds the betas before it takes them off 1, here only.
-            float(real(self.beta_1)),
-            float(real(self.beta_2)),
+            float(power(self.beta_1, 1, real)),
+            float(power(self.beta_2, 1, real)),
             self.epsilon,
         )
 

@@ -43,3 +43,21 @@ def get(identifier):
             f"Received: identifier={identifier!r}"
         )
     return optimizer
+
+
+@export(
+    "optimizers.legacy.Optimizer",
+    "optimizers.legacy.Adagrad",
+    "optimizers.legacy.Adam",
+    "optimizers.legacy.Ftrl",
+    "optimizers.legacy.RMSprop",
+    "optimizers.legacy.SGD",
+)
+class LegacyOptimizerWarning:
+    """What stands under the names of Keras 2's optimizers. Raises: ImportError when called."""
+
+    def __init__(self, *args, **kwargs):
+        raise ImportError(
+            "keras.optimizers.legacy: Keras 3 has no legacy optimizers. Use the one of the same "
+            "name in `keras.optimizers`."
+        )

@@ -714,6 +714,12 @@ def _zeros(shape, dtype):
     return np.zeros(shape, dtypes.numpy_dtype(dtype))
 
 
+def power(base, step, real):
+    """`base ** step` in the dtype `real`; as in Keras, the base is first rounded to `floatx`."""
+    base = dtypes.numpy_dtype(config.floatx()).type(base)
+    return np.power(real(base), real(step))
+
+
 def constant(value):
     """An initializer of state: `value` everywhere."""
     return lambda shape, dtype: np.full(shape, value, dtypes.numpy_dtype(dtype))
