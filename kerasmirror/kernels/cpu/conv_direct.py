@@ -213,9 +213,7 @@ def _pad_image(x, image, group, channels, scratch, top, left, rows, columns):
     height, width, line = x.shape[1], x.shape[2], columns * channels
     clear(scratch, 0, top * line)
     row_size = width * x.shape[3]
-    # A source larger than the windows reach is cut.
-    width = min(width, columns - left)
-    for h in range(min(height, rows - top)):
+    for h in range(height):
         at = (top + h) * line
         clear(scratch, at, left * channels)
         at += left * channels
@@ -227,7 +225,7 @@ def _pad_image(x, image, group, channels, scratch, top, left, rows, columns):
                 for c in range(channels):
                     scratch[at + i * channels + c] = x[image, h, i, group * channels + c]
         clear(scratch, at + width * channels, (columns - left - width) * channels)
-    done = top + min(height, rows - top)
+    done = top + height
     clear(scratch, done * line, (rows - done) * line)
 
 
@@ -372,17 +370,13 @@ def _add_taps(scratch, at, offsets, products_at, row):
 
 @helper
 def _cut_image(scratch, x, image, group, channels, plan):
-    """The image without its padding, from the scratch; zeros where no window reaches."""
-    top, left, rows, columns = plan[0], plan[1], plan[2], plan[3]
-    reached = min(x.shape[2], columns - left)
+    """The image without its padding, from the scratch."""
+    top, left, columns = plan[0], plan[1], plan[3]
     for h in range(x.shape[1]):
         for v in range(x.shape[2]):
             at = ((top + h) * columns + left + v) * channels
             for c in range(channels):
-                if top + h < rows and v < reached:
-                    x[image, h, v, group * channels + c] = scratch[at + c]
-                else:
-                    x[image, h, v, group * channels + c] = 0
+                x[image, h, v, group * channels + c] = scratch[at + c]
 
 
 def grad_kernel(dy, x, w_shape, geometry):
