@@ -15,6 +15,7 @@ from kerasmirror._export import export
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import config
 from kerasmirror.core.symbolic import KerasTensor
+from kerasmirror.core.tensor import Tensor
 from kerasmirror.kernels import scalar
 from kerasmirror.ops import shapes
 from kerasmirror.ops.nn.precision import narrowed, widened
@@ -56,7 +57,8 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
     """
     name = "sparse_categorical_crossentropy"
     owner = f"ops.{name}"
-    target, output = to_tensor(target), float_tensor(output)
+    target = Tensor(target) if type(target) is np.ndarray else to_tensor(target)
+    output = float_tensor(output)
     rank = len(output.shape)
     if rank < 1:
         raise ValueError(

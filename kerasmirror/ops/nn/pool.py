@@ -43,21 +43,29 @@ def average_pool(inputs, pool_size, strides=None, padding="valid", data_format=N
 def _pool(rule, owner, inputs, pool_size, strides, padding, data_format):
     inputs = to_tensor(inputs)
     channels_first = standardize_data_format(data_format, owner) == "channels_first"
-    rank = len(inputs.shape) - 2
+    pool_size = tuple(pool_size) if isinstance(pool_size, list) else pool_size
+    strides = tuple(strides) if isinstance(strides, list) else strides
+    shape = tuple(inputs.shape)
+    geometry = _checked_geometry(shape, pool_size, strides, padding, channels_first, owner)
+    return rule(inputs, geometry=geometry, channels_first=channels_first)
+
+
+@functools.lru_cache(maxsize=1024)
+def _checked_geometry(shape, pool_size, strides, padding, channels_first, owner):
+    rank = len(shape) - 2
     if rank not in (1, 2):
         reason = "; pooling over three is not supported" if rank == 3 else ""
         raise ValueError(
             f"{owner}: `inputs` must have 3 or 4 axes (batch, one or two spatial, channels)"
-            f"{reason}. Received: inputs.shape={tuple(inputs.shape)}"
+            f"{reason}. Received: inputs.shape={shape}"
         )
     window = checks.int_tuple(pool_size, rank, "pool_size", owner=owner)
     stride = window
     if strides is not None:
         stride = checks.int_tuple(strides, rank, "strides", owner=owner)
     padding = checks.padding(padding, owner=owner)
-    spatial = inputs.shape[2:] if channels_first else inputs.shape[1:-1]
-    geometry = pool_geometry(tuple(spatial), window, stride, padding, owner)
-    return rule(inputs, geometry=geometry, channels_first=channels_first)
+    spatial = shape[2:] if channels_first else shape[1:-1]
+    return pool_geometry(spatial, window, stride, padding, owner)
 
 
 @functools.lru_cache(maxsize=1024)
