@@ -157,6 +157,17 @@ def test_max_pool_gives_a_tie_to_the_first_place():
     run_both(lambda keras, x: keras.ops.max_pool(x, 2), np.zeros((1, 4, 4, 2), "float32"))
 
 
+@pytest.mark.parametrize("name", ["adaptive_max_pool", "adaptive_average_pool"])
+def test_adaptive_pooling_matches(name):
+    def pool(size, data_format="channels_last"):
+        return lambda keras, x: getattr(keras.ops, name)(x, size, data_format)
+
+    run_both(pool((3, 5)), normal(2, 7, 9, 3))
+    run_both(pool((2, 2)), normal(2, 8, 5, 3))
+    run_both(pool((4,)), normal(2, 11, 3))
+    run_both(pool((3, 2), "channels_first"), normal(2, 3, 7, 6))
+
+
 @pytest.mark.parametrize("axes", [[0], [0, 1], [-1], [0, 2]])
 @pytest.mark.parametrize("keepdims", [False, True])
 def test_moments_match(axes, keepdims):

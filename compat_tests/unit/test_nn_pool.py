@@ -83,3 +83,34 @@ def test_max_pool_says_what_is_wrong(shape, options, message):
     with pytest.raises(ValueError) as error:
         ops.max_pool(np.ones(shape), **options)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("name", ["adaptive_max_pool", "adaptive_average_pool"])
+@pytest.mark.parametrize("size", [1, (3, 4), (5, 9)])
+def test_adaptive_gradients_match_finite_differences(name, size, rng):
+    x = rng.standard_normal((2, 5, 6, 2))
+    check_gradients(lambda x: getattr(ops, name)(x, size), x)
+    symbolic = getattr(ops, name)(keras.KerasTensor((None, 5, 6, 2)), size)
+    assert symbolic.shape == (None, *getattr(ops, name)(x, size).shape[1:])
+
+
+def test_adaptive_pooling_to_one_place_is_global_pooling(rng):
+    x = rng.standard_normal((2, 5, 6, 3))
+    for name, reduce in (("adaptive_max_pool", np.max), ("adaptive_average_pool", np.mean)):
+        y = np.asarray(getattr(ops, name)(x, 1))
+        np.testing.assert_allclose(y[:, 0, 0], reduce(x, axis=(1, 2)))
+
+
+def test_adaptive_pooling_says_what_is_wrong():
+    with pytest.raises(ValueError) as error:
+        ops.adaptive_max_pool(np.ones((1, 4, 4, 1)), (2, 0))
+    assert str(error.value) == (
+        "ops.adaptive_max_pool: `output_size` must be one int or 2 ints, each at least 1. "
+        "Received: output_size=(2, 0)"
+    )
+    with pytest.raises(ValueError) as error:
+        ops.adaptive_average_pool(keras.KerasTensor((None, None, 4, 1)), 2)
+    assert str(error.value) == (
+        "ops.adaptive_average_pool: `inputs` must have a known spatial size. "
+        "Received: inputs.shape=(None, None, 4, 1)"
+    )

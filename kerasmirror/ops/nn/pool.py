@@ -1,4 +1,4 @@
-"""Pooling: the largest value or the mean of each window, along one or two axes.
+"""Pooling: the largest value or the mean of each window or stretch, along one or two axes.
 
 Kernels know 2D and channels last only; 1D is 2D with H = 1, channels first is transposed here.
 """
@@ -6,6 +6,8 @@ Kernels know 2D and channels last only; 1D is 2D with H = 1, channels first is t
 from __future__ import annotations
 
 import functools
+
+import numpy as np
 
 from kerasmirror._export import export
 from kerasmirror.autodiff.primitive import primitive
@@ -50,8 +52,7 @@ def _pool(rule, owner, inputs, pool_size, strides, padding, data_format):
     return rule(inputs, geometry=geometry, channels_first=channels_first)
 
 
-@functools.lru_cache(maxsize=1024)
-def _checked_geometry(shape, pool_size, strides, padding, channels_first, owner):
+def _checked_rank(shape, owner):
     rank = len(shape) - 2
     if rank not in (1, 2):
         reason = "; pooling over three is not supported" if rank == 3 else ""
@@ -59,6 +60,12 @@ def _checked_geometry(shape, pool_size, strides, padding, channels_first, owner)
             f"{owner}: `inputs` must have 3 or 4 axes (batch, one or two spatial, channels)"
             f"{reason}. Received: inputs.shape={shape}"
         )
+    return rank
+
+
+@functools.lru_cache(maxsize=1024)
+def _checked_geometry(shape, pool_size, strides, padding, channels_first, owner):
+    rank = _checked_rank(shape, owner)
     window = checks.int_tuple(pool_size, rank, "pool_size", owner=owner)
     stride = window
     if strides is not None:
@@ -125,3 +132,89 @@ def _average_pool(k, x, *, geometry, channels_first=False):
         return (narrowed(from_2d(k, dx, rank, channels_first), dtype),)
 
     return narrowed(from_2d(k, y, rank, channels_first), dtype), backward
+
+
+# --- adaptive -------------------------------------------------------------------------------
+
+
+@export("ops.adaptive_average_pool", "ops.nn.adaptive_average_pool")
+def adaptive_average_pool(inputs, output_size, data_format=None):
+    """The mean of `output_size` stretches of each axis, as even as whole numbers allow.
+
+    Stretch i of m over n places goes from `floor(i n / m)` to `ceil((i + 1) n / m)`.
+    Shapes (channels last): inputs (N, H, W, C) or (N, W, C), result (N, P, Q, C) or (N, Q, C).
+    Raises: ValueError for a bad size or inputs whose spatial size is not known.
+    Source: Keras 3.15 `keras.ops.adaptive_average_pool`, without three spatial axes.
+    """
+    owner = "ops.adaptive_average_pool"
+    return _adaptive(_stretch_means, owner, inputs, output_size, data_format)
+
+
+@export("ops.adaptive_max_pool", "ops.nn.adaptive_max_pool")
+def adaptive_max_pool(inputs, output_size, data_format=None):
+    """The largest value of `output_size` stretches of each axis; see `adaptive_average_pool`.
+
+    Source: Keras 3.15 `keras.ops.adaptive_max_pool`, without three spatial axes.
+    """
+    owner = "ops.adaptive_max_pool"
+    return _adaptive(_stretch_maxima, owner, inputs, output_size, data_format)
+
+
+def _adaptive(rule, owner, inputs, output_size, data_format):
+    x = to_tensor(inputs)
+    channels_first = standardize_data_format(data_format, owner) == "channels_first"
+    shape = tuple(x.shape)
+    rank = _checked_rank(shape, owner)
+    sizes = checks.int_tuple(output_size, rank, "output_size", owner=owner)
+    first = 2 if channels_first else 1
+    if None in shape[first : first + rank]:
+        raise ValueError(
+            f"{owner}: `inputs` must have a known spatial size. Received: inputs.shape={shape}"
+        )
+    for axis, size in enumerate(sizes, first):
+        x = rule(x, axis=axis, size=size)
+    return x
+
+
+def _stretches(n, size):
+    return [slice(i * n // size, -(-(i + 1) * n // size)) for i in range(size)]
+
+
+def _stretch_spec(x, *, axis, size):
+    return (*x.shape[:axis], size, *x.shape[axis + 1 :]), x.dtype
+
+
+@primitive("stretch_means", spec=_stretch_spec)
+def _stretch_means(k, x, *, axis, size):
+    dtype, shape = x.dtype, x.shape
+    stretches = _stretches(shape[axis], size)
+    x = np.moveaxis(*widened(x), axis, 0)
+    y = np.stack([x[stretch].mean(axis=0) for stretch in stretches], axis)
+
+    def backward(dy, needs):
+        dy = np.moveaxis(*widened(dy), axis, 0)
+        dx = np.zeros_like(x)
+        for stretch, part in zip(stretches, dy, strict=True):
+            dx[stretch] += part / dx.dtype.type(stretch.stop - stretch.start)
+        return (narrowed(np.ascontiguousarray(np.moveaxis(dx, 0, axis)), dtype),)
+
+    return narrowed(y, dtype), backward
+
+
+@primitive("stretch_maxima", spec=_stretch_spec)
+def _stretch_maxima(k, x, *, axis, size):
+    dtype, shape = x.dtype, x.shape
+    stretches = _stretches(shape[axis], size)
+    x = np.moveaxis(x, axis, 0)
+    y = np.stack([x[stretch].max(axis=0) for stretch in stretches], axis)
+
+    def backward(dy, needs):
+        dy = np.moveaxis(dy, axis, 0)
+        dx = np.zeros_like(x)
+        for stretch, part in zip(stretches, dy, strict=True):
+            place = np.argmax(x[stretch], axis=0)[None]  # the first of several
+            view = dx[stretch]
+            np.put_along_axis(view, place, np.take_along_axis(view, place, 0) + part[None], 0)
+        return (narrowed(np.ascontiguousarray(np.moveaxis(dx, 0, axis)), dtype),)
+
+    return y, backward
