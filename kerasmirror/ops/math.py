@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import ml_dtypes
 import numpy as np
 
 from kerasmirror._export import export
@@ -44,8 +45,8 @@ def _erfinv(k, x):
     def backward(dy, needs):
         # The inverse's derivative: sqrt(pi) / 2 * e^(y^2)
         slope = k.map_scalar(scalar.exp, k.map_scalar(scalar.square, y))
-        scaled = k.map_scalar(scalar.multiply, slope, math.sqrt(math.pi) / 2)
-        return (k.map_scalar(scalar.multiply, dy, scaled),)
+        scale = np.asarray(math.sqrt(math.pi) / 2, dtype=x.dtype)
+        return (k.map_scalar(scalar.multiply, dy, k.map_scalar(scalar.multiply, slope, scale)),)
 
     return y, backward
 
@@ -224,7 +225,7 @@ def _neutral(reduction, dtype):
     if reduction == "mul":
         return 1
     # TensorFlow fills segments without members with the type's own limits, not infinities.
-    info = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    info = np.iinfo(dtype) if dtype.kind in "iu" else ml_dtypes.finfo(dtype)
     return info.min if reduction == "max" else info.max
 
 

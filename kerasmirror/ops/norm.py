@@ -65,8 +65,11 @@ def _matrix_norm(x, ord, axes, keepdims):
         return _length(x, axes, keepdims)
     choose = reduction.min if ord in (-1, -2, -math.inf) else reduction.max
     if ord in ("nuc", 2, -2):
-        singular = singular_values(shape.moveaxis(x, axes, (-2, -1)))
+        # LAPACK has no halves.
+        wide = to_tensor(x, "float64" if x.dtype == "float64" else "float32")
+        singular = singular_values(shape.moveaxis(wide, axes, (-2, -1)))
         y = reduction.sum(singular, -1) if ord == "nuc" else choose(singular, -1)
+        y = to_tensor(y, x.dtype)
     else:
         summed = axes[0] if ord in (1, -1) else axes[1]
         sums = reduction.sum(elementwise.absolute(x), summed, keepdims=True)

@@ -105,3 +105,22 @@ def test_arrays_lists_and_variables_are_taken_as_tensors_are(case):
         np.testing.assert_array_equal(case.run(ops, *case.arrays), expected)
     variables = [kerasmirror.Variable(array, dtype=array.dtype.name) for array in case.arrays]
     np.testing.assert_array_equal(case.run(ops, *variables), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_halves_stay_halves_in_values_and_gradients(dtype):
+    wrong = []
+    for case in CASES:
+        if not case.grad:
+            continue
+        tensors = [
+            ops.cast(a, dtype) if floats(a) else ops.convert_to_tensor(a) for a in case.arrays
+        ]
+        watched = [tensor for tensor in tensors if tensor.dtype == dtype]
+        with kerasmirror.autodiff.GradientTape() as tape:
+            tape.watch(watched)
+            y = case.run(ops, *tensors)
+        gradients = tape.gradient(y, watched)
+        if {y.dtype, *[gradient.dtype for gradient in gradients]} != {dtype}:
+            wrong.append(case.name)
+    assert wrong == []

@@ -69,8 +69,8 @@ def _variance(k, x, *, axes, keepdims):
 
     def backward(dy, needs):
         # var = mean((x - m)^2); the term with dm vanishes, as sum(x - m) = 0
-        scaled = k.map_scalar(scalar.multiply, dy, 2 / _count(x.shape, axes))
-        scaled = scaled.reshape(mean.shape)
+        twice = k.map_scalar(scalar.add, dy, dy).reshape(mean.shape)
+        scaled = k.map_scalar(scalar.divide, twice, _count(x.shape, axes))
         return (k.map_scalar(scalar.multiply, k.map_scalar(scalar.subtract, x, mean), scaled),)
 
     return variance.reshape(shapes.reduced(x.shape, axes, keepdims)), backward
