@@ -27,12 +27,27 @@ def boolean(value, name, *, owner):
     return value
 
 
-def real_in(value, low, high, name, *, owner, expected):
-    """`value`, which must be a number with low <= value <= high (None: no bound)."""
-    good = isinstance(value, Real) and not isinstance(value, bool)
-    if not good or (low is not None and value < low) or (high is not None and value > high):
+def real_in(value, low, high, name, *, owner, expected, wrong_type=ValueError):
+    """`value`, which must be a number with low <= value <= high (None: no bound).
+
+    Not a number at all raises `wrong_type`, NaN and what is out of range ValueError.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool):
+        fail(owner, name, expected, value, wrong_type)
+    # Written so that NaN, which compares false with everything, is refused.
+    if not ((low is None or value >= low) and (high is None or value <= high)):
         fail(owner, name, expected, value)
     return value
+
+
+def count(value, name, *, owner, minimum=1):
+    """`value` as an int of at least `minimum`; TypeError for no int, ValueError if smaller."""
+    expected = f"an int of at least {minimum}"
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        fail(owner, name, expected, value, TypeError)
+    if value < minimum:
+        fail(owner, name, expected, value)
+    return int(value)
 
 
 def one_of(value, allowed, name, *, owner):

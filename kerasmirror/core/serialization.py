@@ -294,7 +294,8 @@ def resolve(identifier, family, what, base=None, custom_objects=None):
             symbol = _by_name(config["class_name"], family, custom_objects)
             if symbol is None:
                 raise ValueError(
-                    f"Unknown {what}: {config['class_name']!r}. Received: {identifier}"
+                    f"keras.{family}.get: `class_name` must be the name of {_article(what)}, or of "
+                    f"a registered custom one. Received: class_name={config['class_name']!r}"
                 )
             return symbol.from_config(config["config"]) if inspect.isclass(symbol) else symbol
         return deserialize_keras_object(config, custom_objects)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import threading
 
 import numpy as np
 
@@ -88,6 +90,7 @@ class Variable:
             values = initializer(shape, dtype=self._dtype)
         else:
             values = initializer
+            _regular(initializer)
             plain = dtype is None and not hasattr(initializer, "dtype")
             if plain and np.asarray(initializer).dtype == np.float64:
                 dtype = dtypes.standardize_dtype(None)  # Python floats take floatx
@@ -99,6 +102,11 @@ class Variable:
                 else initializer.dtype
                 if hasattr(initializer, "dtype")
                 else np.asarray(initializer).dtype
+            )
+        if self._dtype == "string":
+            raise ValueError(
+                "keras.Variable: `initializer` must give numbers. "
+                f"Received: initializer={initializer!r} for {self._path!r}"
             )
         array = np.array(_raw(values), dtype=dtypes.numpy_dtype(self._dtype), order="C")
         if shape is not None and array.shape != standardize_shape(shape):
@@ -192,11 +200,18 @@ class Variable:
         Raises: ValueError when the shapes differ; the variable is unchanged then.
         """
         array = np.asarray(_raw(value))
+        if array.dtype.kind in "USO" or (array.dtype.kind == "c" and self.data.dtype.kind != "c"):
+            raise TypeError(
+                f"keras.Variable.assign: `value` must hold numbers that {self._dtype} can take. "
+                f"Received: value={value!r} for variable {self._path!r}"
+            )
         if array.shape != self.data.shape:
             raise ValueError(
                 f"keras.Variable.assign: `value` must have the variable's shape {self.shape}. "
                 f"Received: value.shape={array.shape} for variable {self._path!r}"
             )
+        if _UNDO.log is not None:
+            _UNDO.log.append((self, self.data.copy()))
         np.copyto(self.data, array, casting="unsafe")
         return Tensor(self.data)
 
@@ -220,13 +235,24 @@ class Variable:
         return len(self.data)
 
     def __bool__(self):
-        return bool(self.data)
+        raise TypeError(
+            "keras.Variable: a variable is neither true nor false; compare its value, for example "
+            f"`variable.numpy() > 0`. Received: {self._path!r} of shape {self.shape}"
+        )
 
     def __int__(self):
-        return int(self.data.item())
+        return int(self._single())
 
     def __float__(self):
-        return float(self.data.item())
+        return float(self._single())
+
+    def _single(self):
+        if self.data.size != 1:
+            raise TypeError(
+                "keras.Variable: only a variable with one value becomes a Python number. "
+                f"Received: {self._path!r} of shape {self.shape}"
+            )
+        return self.data.item()
 
     def __index__(self):
         return self.data.__index__()
@@ -252,8 +278,40 @@ class Variable:
         )
 
 
+class _Undo(threading.local):
+    log = None
+
+
+_UNDO = _Undo()
+
+
+@contextlib.contextmanager
+def all_or_nothing():
+    """Within it, an error takes back every `assign` of this thread before it is raised on."""
+    before, _UNDO.log = _UNDO.log, []
+    try:
+        yield
+    except BaseException:
+        log, _UNDO.log = _UNDO.log, None
+        for variable, values in reversed(log):
+            np.copyto(variable.data, values)
+        raise
+    finally:
+        _UNDO.log = before
+
+
 def _raw(value):
     return value.data if isinstance(value, (Tensor, Variable)) else value
+
+
+def _regular(values):
+    try:
+        np.asarray(_raw(values))
+    except ValueError:
+        raise ValueError(
+            "keras.Variable: `initializer` must be an array without ragged rows. "
+            f"Received: initializer={values!r}"
+        ) from None
 
 
 def _option(name, value, allowed):

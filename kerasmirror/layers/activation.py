@@ -124,6 +124,12 @@ class PReLU(_Elementwise):
     def build(self, input_shape):
         shape = list(input_shape[1:])
         for axis in self.shared_axes or []:
+            if not 1 <= axis <= len(shape):
+                raise IndexError(
+                    "PReLU: `shared_axes` must be axes of the input behind the batch axis. "
+                    f"Received: shared_axes={self.shared_axes}, inputs of shape "
+                    f"{tuple(input_shape)}"
+                )
             shape[axis - 1] = 1
         self.alpha = self.add_weight(
             shape=shape,

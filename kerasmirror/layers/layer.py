@@ -388,17 +388,28 @@ class Layer:
         Raises: ValueError when the number of arrays or a shape differs.
         """
         variables = self.weights
+        owner = f"{type(self).__name__}.set_weights"
+        if not isinstance(weights, (list, tuple)):
+            raise TypeError(
+                f"{owner}: `weights` must be a list of arrays, as get_weights() gives it. "
+                f"Received: weights of type {type(weights)}"
+            )
         arrays = [np.asarray(value) for value in weights]
         if len(arrays) != len(variables):
             raise ValueError(
-                f"{type(self).__name__}.set_weights: `weights` must be {len(variables)} arrays for "
+                f"{owner}: `weights` must be {len(variables)} arrays for "
                 f"layer '{self._name}'. Received: {len(arrays)} arrays"
             )
         for variable, array in zip(variables, arrays, strict=True):
             if variable.shape != array.shape:
                 raise ValueError(
-                    f"{type(self).__name__}.set_weights: the array for '{variable.path}' must have "
+                    f"{owner}: the array for '{variable.path}' must have "
                     f"shape {variable.shape}. Received: shape {array.shape}"
+                )
+            if array.dtype.kind in "USOc":
+                raise ValueError(
+                    f"{owner}: the array for '{variable.path}' must hold real numbers. "
+                    f"Received: dtype {array.dtype}"
                 )
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
@@ -510,9 +521,10 @@ class Layer:
 
     def _converted(self, args, kwargs):
         """Arrays and numbers among the arguments as tensors of the compute dtype."""
+        self._check_arguments(args, kwargs)
         if self._convert_input_args:
             convert = functools.partial(
-                convert_input, autocast=self.autocast, dtype=self.input_dtype
+                _to_input, autocast=self.autocast, dtype=self.input_dtype, owner=type(self).__name__
             )
             args = tuple(tree.map_structure(convert, arg) for arg in args)
             kwargs = {key: tree.map_structure(convert, value) for key, value in kwargs.items()}
@@ -524,6 +536,24 @@ class Layer:
                         f"tensors; pass others by keyword. Received: {leaf!r} ({type(leaf)})"
                     )
         return args, kwargs
+
+    def _check_arguments(self, args, kwargs):
+        """Raise TypeError unless call() takes these arguments."""
+        signature = self._call_signature
+        owner = type(self).__name__
+        try:
+            signature.bind(args, self._acceptable(kwargs))
+        except TypeError as error:
+            raise TypeError(
+                f"{owner}: the arguments must fit call{signature.signature}: {error}."
+            ) from None
+        if signature.has_training and len(args) > signature.names.index("training"):
+            if not isinstance(args[signature.names.index("training")], (bool, type(None))):
+                raise TypeError(
+                    f"{owner}: `training` must be True, False or None. Received: a positional "
+                    f"argument of type {type(args[signature.names.index('training')])} in its "
+                    f"place in call{signature.signature}"
+                )
 
     def _build_for(self, args, kwargs):
         accepted = self._acceptable(kwargs)
@@ -543,6 +573,7 @@ class Layer:
         self._path = scopes.current_path()
         self._build_shapes = {"input_shape": input_shape}
         self.built = True
+        self._lock_state()
 
     def _build_on_placeholders(self, args, kwargs):
         """Sublayers of a layer without `build` come to be in its first call."""
@@ -786,6 +817,30 @@ _UNTRACKED = frozenset((int, float, bool, str, type(None), np.ndarray, Tensor, t
 def _unique(variables):
     seen = set()
     return [v for v in variables if not (id(v) in seen or seen.add(id(v)))]
+
+
+def _to_input(value, autocast, dtype, owner):
+    if isinstance(value, np.ndarray) and value.dtype.kind in "USO":
+        raise ValueError(
+            f"{owner}: the inputs must hold numbers. "
+            f"Received: an array of shape {value.shape} and dtype {value.dtype}"
+        )
+    return convert_input(value, autocast=autocast, dtype=dtype)
+
+
+def float_inputs(layer, inputs):
+    """`inputs`, with whole numbers and booleans as floats of the layer's compute dtype.
+
+    Raises: ValueError for complex numbers.
+    """
+    if inputs.dtype in dtypes.FLOAT_TYPES:
+        return inputs
+    if inputs.dtype.startswith("complex"):
+        raise ValueError(
+            f"{type(layer).__name__}: `inputs` must hold real numbers. "
+            f"Received: inputs of shape {tuple(inputs.shape)} and dtype {inputs.dtype}"
+        )
+    return ops.cast(inputs, layer.compute_dtype)
 
 
 def _placeholder_of(value):

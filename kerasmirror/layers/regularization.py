@@ -21,7 +21,13 @@ class Dropout(Layer):
     def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.rate = checks.real_in(
-            rate, 0, 1, "rate", owner="Dropout", expected="a number between 0 and 1"
+            rate,
+            0,
+            1,
+            "rate",
+            owner="Dropout",
+            expected="a number between 0 and 1",
+            wrong_type=TypeError,
         )
         self.seed = seed
         self.noise_shape = _checked_noise_shape(noise_shape)

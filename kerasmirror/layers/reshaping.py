@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 from kerasmirror import ops
 from kerasmirror._export import export
+from kerasmirror.core import checks
 from kerasmirror.core.config import standardize_data_format
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.layers.input_spec import InputSpec
@@ -50,13 +52,18 @@ class Reshape(Layer):
 
     def __init__(self, target_shape, **kwargs):
         super().__init__(**kwargs)
-        target_shape = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
-        good = all(isinstance(s, int) and s >= -1 for s in target_shape)
+        expected = "ints of at least 0, or one -1 among them"
+        if isinstance(target_shape, Integral):
+            target_shape = (target_shape,)
+        elif not hasattr(target_shape, "__iter__"):
+            checks.fail("Reshape", "target_shape", expected, target_shape, TypeError)
+        target_shape = tuple(target_shape)
+        good = all(
+            isinstance(s, Integral) and not isinstance(s, bool) and s >= -1 for s in target_shape
+        )
         if not good or target_shape.count(-1) > 1:
-            raise ValueError(
-                "Reshape: `target_shape` must be ints of at least 0, or one -1 among them. "
-                f"Received: target_shape={target_shape}"
-            )
+            checks.fail("Reshape", "target_shape", expected, target_shape)
+        target_shape = tuple(int(s) for s in target_shape)
         self.target_shape = target_shape
 
     def call(self, inputs):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from kerasmirror import ops
 from kerasmirror._export import export
-from kerasmirror.core import serialization, tree
+from kerasmirror.core import checks, dtypes, serialization, tree
 from kerasmirror.core.symbolic import KerasTensor, standardize_shape
 from kerasmirror.core.tensor import get_keras_mask
 from kerasmirror.layers.core.input_layer import InputLayer
@@ -63,18 +64,16 @@ class Sequential(Model):
                 "Sequential.add: `layer` must have a name that no other layer of the model has. "
                 f"Received: a layer called {layer.name!r}"
             )
-        if any(layer is other for other in self._layers):
-            raise ValueError(
-                "Sequential.add: `layer` must not be in the model already (all layers need unique "
-                f"names). Received: {layer!r}"
-            )
         if isinstance(layer, InputLayer) and self._layers:
             raise ValueError(
-                f"Sequential.add: model '{self.name}' has its input already, of shape "
-                f"{self._layers[0].batch_shape if self._input_layer else 'still open'}. "
-                f"Received: another Input layer {layer!r}"
+                "Sequential.add: `layer` must not be an Input, which only goes first. "
+                f"Received: an Input of shape {layer.batch_shape} for model '{self.name}', whose "
+                f"layers are {[other.name for other in self._layers]}"
             )
-        self._tracker.track(layer)
+        if any(layer is other for other in self._layers):
+            self._layers.append(layer)  # applied twice, its weights are shared
+        else:
+            self._tracker.track(layer)
         self.built = False
         if rebuild:
             self._build_when_known()
@@ -82,12 +81,16 @@ class Sequential(Model):
     def pop(self, rebuild=True):
         """Take the last layer away and return it.
 
-        Raises: ValueError when there is none.
+        Raises: IndexError when there is none.
         """
         if not self.layers:
-            raise ValueError(f"Sequential.pop: model '{self.name}' has no layers.")
-        layer = self._layers[-1]
-        self._tracker.untrack(layer)
+            raise IndexError(
+                "Sequential.pop: the model must have layers. "
+                f"Received: model '{self.name}', which has none"
+            )
+        layer = self._layers.pop()
+        if not any(layer is other for other in self._layers):
+            self._tracker.untrack(layer)
         self.built = False
         if rebuild:
             self._build_when_known()
@@ -105,6 +108,10 @@ class Sequential(Model):
         """
         if input_shape is None or _is_nest_of_shapes(input_shape):
             return
+        if not hasattr(input_shape, "__iter__"):
+            checks.fail(
+                "Sequential.build", "input_shape", "a tuple, batch axis included", input_shape
+            )
         input_shape = standardize_shape(input_shape, "Sequential.build")
         if not self.layers:
             raise ValueError(
@@ -127,9 +134,7 @@ class Sequential(Model):
         self._outputs = x
 
     def call(self, inputs, training=None, mask=None, **kwargs):
-        if self._input_layer is not None:
-            self._check_input(inputs)
-        x = inputs
+        x = inputs if self._input_layer is None else self._declared(inputs)
         for layer in self._layers:
             if isinstance(layer, InputLayer):
                 continue
@@ -142,18 +147,41 @@ class Sequential(Model):
             mask = get_keras_mask(x) if not isinstance(x, (list, tuple, dict)) else None
         return x
 
-    def _check_input(self, inputs):
+    def _declared(self, inputs):
+        """`inputs` as the one tensor that was declared: its dtype, and a last axis of 1 or none."""
+        declared = self._input_layer
+        if isinstance(inputs, (list, tuple)) and len(inputs) == 1:
+            inputs = inputs[0]
+        elif isinstance(inputs, dict) and declared.output.name in inputs:
+            inputs = inputs[declared.output.name]
+        if isinstance(inputs, (list, tuple, dict)) or not hasattr(inputs, "shape"):
+            raise ValueError(
+                f"Sequential '{self.name}': `inputs` must be one tensor. "
+                f"Received: inputs of type {type(inputs)} with {len(tree.flatten(inputs))} part(s)"
+            )
+        shape = inputs.shape
         # Built by a call on data, the model has that batch's size; others may follow.
-        expected = (None, *self._input_layer.batch_shape[1:])
-        shape = getattr(inputs, "shape", None)
-        if shape is None or (len(shape) == len(expected) and _compatible(expected, shape)):
-            return
-        # The first layer tells more precisely what it wants; only ranks are settled here.
-        if len(shape) == len(expected):
+        expected = (None, *declared.batch_shape[1:])
+        rank = len(expected)
+        if len(shape) == rank + 1 and shape[-1] == 1:
+            inputs = ops.squeeze(inputs, axis=-1)
+        elif len(shape) == rank - 1 and expected[-1] == 1:
+            inputs = ops.expand_dims(inputs, axis=-1)
+        if not _compatible(expected, inputs.shape):
             raise ValueError(
                 f"Sequential '{self.name}': `inputs` must have shape {expected}. "
                 f"Received: inputs of shape {tuple(shape)}"
             )
+        if inputs.dtype == declared.dtype or (
+            inputs.dtype in dtypes.FLOAT_TYPES and declared.dtype in dtypes.FLOAT_TYPES
+        ):
+            return inputs  # among floats, each layer takes its own
+        if inputs.dtype.startswith("complex"):
+            raise ValueError(
+                f"Sequential '{self.name}': `inputs` must have dtype {declared.dtype}. "
+                f"Received: inputs of dtype {inputs.dtype}"
+            )
+        return ops.cast(inputs, declared.dtype)
 
     def compute_output_shape(self, input_shape):
         """The output's shape for an input of `input_shape`."""
@@ -226,4 +254,6 @@ def _compatible(expected, shape):
 
 
 def _is_nest_of_shapes(shape):
-    return isinstance(shape, dict) or any(isinstance(s, (list, tuple)) for s in shape)
+    return isinstance(shape, dict) or (
+        hasattr(shape, "__iter__") and any(isinstance(s, (list, tuple)) for s in shape)
+    )

@@ -6,7 +6,7 @@ from kerasmirror import activations
 from kerasmirror.core import checks
 from kerasmirror.core.config import standardize_data_format
 from kerasmirror.layers.input_spec import InputSpec
-from kerasmirror.layers.layer import Layer
+from kerasmirror.layers.layer import Layer, float_inputs
 from kerasmirror.layers.weight_options import (
     add_weight_with_options,
     keep_weight_options,
@@ -112,6 +112,7 @@ class BaseConv(Layer):
         )
 
     def call(self, inputs):
+        inputs = float_inputs(self, inputs)
         fused = activations.fusable(self.activation)
         outputs = conv2d_bias_activation(
             inputs,

@@ -6,7 +6,7 @@ from kerasmirror import activations
 from kerasmirror._export import export
 from kerasmirror.core import checks
 from kerasmirror.layers.input_spec import InputSpec
-from kerasmirror.layers.layer import Layer
+from kerasmirror.layers.layer import Layer, float_inputs
 from kerasmirror.layers.weight_options import (
     add_weight_with_options,
     keep_weight_options,
@@ -71,6 +71,7 @@ class Dense(Layer):
         self.input_spec = InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
 
     def call(self, inputs, training=None):
+        inputs = float_inputs(self, inputs)
         fused = activations.fusable(self.activation)
         if fused is not None:
             return affine(inputs, self.kernel, self.bias, activation=fused)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerasmirror._export import export
-from kerasmirror.core import dtypes
+from kerasmirror.core import checks, dtypes
 from kerasmirror.core.symbolic import KerasTensor, standardize_shape
 from kerasmirror.layers.layer import Layer
 
@@ -50,6 +50,9 @@ class InputLayer(Layer):
             )
         elif shape is None and batch_shape is None:
             raise ValueError("Input: `shape` must be given. Received: shape=None")
+        for name, value in (("shape", shape), ("batch_shape", batch_shape)):
+            if value is not None and not hasattr(value, "__iter__"):
+                checks.fail("Input", name, "a tuple of ints and Nones, like (3,)", value)
         if batch_shape is None:
             batch_shape = (batch_size, *standardize_shape(shape, "Input"))
         elif batch_size is not None and input_tensor is None:

@@ -54,7 +54,10 @@ class BatchNormalization(Layer):
                 "BatchNormalization: `renorm` must be False, kerasmirror does not have batch "
                 f"renormalization yet. Received: renorm={renorm}, renorm_clipping={renorm_clipping}"
             )
-        self.axis = int(axis)
+        try:
+            self.axis = int(axis)
+        except (TypeError, ValueError) as error:
+            checks.fail("BatchNormalization", "axis", "an int", axis, type(error))
         self.momentum = checks.real_in(
             momentum,
             0,
@@ -62,8 +65,17 @@ class BatchNormalization(Layer):
             "momentum",
             owner="BatchNormalization",
             expected="a number between 0 and 1",
+            wrong_type=TypeError if momentum is None else ValueError,
         )
-        self.epsilon = epsilon
+        self.epsilon = checks.real_in(
+            epsilon,
+            0,
+            None,
+            "epsilon",
+            owner="BatchNormalization",
+            expected="a number of at least 0",
+            wrong_type=TypeError if epsilon is None else ValueError,
+        )
         self.center = center
         self.scale = scale
         keep_weight_options(
@@ -84,7 +96,7 @@ class BatchNormalization(Layer):
     def build(self, input_shape):
         rank = len(input_shape)
         if not -rank <= self.axis < rank:
-            raise ValueError(
+            raise IndexError(
                 f"BatchNormalization: `axis` must be an axis of the input of shape "
                 f"{tuple(input_shape)}. Received: axis={self.axis}"
             )
