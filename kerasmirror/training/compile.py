@@ -115,6 +115,14 @@ def outputs_like(y_true, y_pred, names=None):
             "(y_true and y_pred have different structures). "
             f"Received: {len(flat)} array(s)"
         )
+    if isinstance(y_true, dict):
+        keys = sorted(y_pred) if isinstance(y_pred, dict) else None
+        if keys != sorted(y_true):
+            outputs = f"a dict with {keys}" if keys else "no dict"
+            raise ValueError(
+                f"Model: `y` must have the structure of the model's output, which is {outputs}. "
+                f"Received: a dict with {sorted(y_true)}"
+            )
     return flat
 
 
@@ -162,7 +170,7 @@ class CompileLoss:
         if not self.built:
             self.build(y_true, y_pred)
         if not tree.is_nested(y_pred) and not tree.is_nested(y_true):
-            return self._weighted(0, self.losses[0](y_true, y_pred, sample_weight))
+            return self._weighted(0, self._loss_of(0, y_true, y_pred, sample_weight))
         flat_pred = tree.flatten(y_pred)
         flat_true = outputs_like(y_true, y_pred, self.output_names)
         flat_weight = tree.flatten(sample_weight)
@@ -173,12 +181,27 @@ class CompileLoss:
         for i, loss in enumerate(self.losses):
             if loss is None:
                 continue
-            value = loss(flat_true[i], flat_pred[i], flat_weight[i])
+            value = self._loss_of(i, flat_true[i], flat_pred[i], flat_weight[i])
             if self.metrics:
                 next(trackers).update_state(value, sample_weight=flat_pred[i].shape[0])
             value = self._weighted(i, value)
             total = value if total is None else ops.add(total, value)
         return total
+
+    def _loss_of(self, position, y_true, y_pred, sample_weight):
+        loss = self.losses[position]
+        try:
+            return loss(y_true, y_pred, sample_weight)
+        except ValueError as error:
+            if "do not broadcast" not in str(error):
+                raise
+            given = {"y": y_true, "sample_weight": sample_weight}
+            shapes = [f"{k} of shape {tuple(v.shape)}" for k, v in given.items() if v is not None]
+            raise ValueError(
+                f"Model: `y` and `sample_weight` must fit the model's output of shape "
+                f"{tuple(y_pred.shape)} for the loss '{_name_of(loss)}'. "
+                f"Received: {', '.join(shapes)}"
+            ) from error
 
     def _weighted(self, position, value):
         weight = self.weights[position]
@@ -226,6 +249,11 @@ class CompileMetrics:
         single = len(flat_pred) == 1
         if single and not isinstance(given, dict):
             chosen = [tree.flatten(given)]
+            if None in chosen[0]:
+                raise ValueError(
+                    f"Model.compile: `{argument}` must be names, functions or metrics. "
+                    f"Received: {argument}={given!r}"
+                )
         else:
             chosen = per_output(given, y_pred, self.output_names, argument, False)
         names = tree.flatten({k: k for k in y_pred}) if isinstance(y_pred, dict) else None

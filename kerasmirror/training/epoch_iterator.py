@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from kerasmirror.core import config
+from kerasmirror.core import checks, config
 from kerasmirror.training.data.adapter import adapter_for
 
 
@@ -25,18 +25,14 @@ class EpochIterator:
         shuffle=False,
         class_weight=None,
         steps_per_execution=1,
+        steps_name="steps_per_epoch",
     ):
         cap = config.max_steps_per_epoch()
         if cap and (not steps_per_epoch or cap < steps_per_epoch):
             warnings.warn(f"Limiting steps_per_epoch to {cap}", stacklevel=3)
             steps_per_epoch = cap
-        if steps_per_epoch is not None and (
-            not hasattr(steps_per_epoch, "__index__") or steps_per_epoch < 1
-        ):
-            raise ValueError(
-                "keras: `steps_per_epoch` (or `steps`) must be an int of at least 1. "
-                f"Received: steps_per_epoch={steps_per_epoch!r}"
-            )
+        if steps_per_epoch is not None:
+            steps_per_epoch = checks.count(steps_per_epoch, steps_name, owner="keras")
         self.steps_per_epoch = steps_per_epoch
         self.steps_per_execution = steps_per_execution
         self.adapter = adapter_for(
@@ -58,6 +54,12 @@ class EpochIterator:
             self._batches = self._batches or iter(self.adapter)
             self._peeked.append(next(self._batches))
         return self._peeked[0]
+
+    def restart(self):
+        """Let the next epoch begin at the first batch, wherever the last one ended."""
+        self._batches = None
+        self._taken = 0
+        self._peeked = []
 
     def __iter__(self):
         hook = getattr(self.adapter, "on_epoch_begin", None)

@@ -10,9 +10,10 @@ from kerasmirror import metrics as metrics_module
 from kerasmirror import ops, optimizers
 from kerasmirror.autodiff.tape import GradientTape, no_grad
 from kerasmirror.callbacks.callback_list import CallbackList
-from kerasmirror.core import config, serialization, tree
+from kerasmirror.core import checks, config, serialization, tree
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
+from kerasmirror.core.variable import all_or_nothing
 from kerasmirror.training.compile import CompileLoss, CompileMetrics
 from kerasmirror.training.data import array as array_data
 from kerasmirror.training.data import batch as batches
@@ -191,10 +192,10 @@ class Trainer:
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Update the compiled metrics with a batch; the current value of every metric, by name."""
-        self._update_metrics(y, y_pred, sample_weight)
+        self._update_metrics(x, y, y_pred, sample_weight)
         return self.get_metrics_result()
 
-    def _update_metrics(self, y, y_pred, sample_weight):
+    def _update_metrics(self, x, y, y_pred, sample_weight):
         if self._compile_metrics is not None and y is not None:
             with no_grad():
                 self._compile_metrics.update_state(y, y_pred, sample_weight)
@@ -202,11 +203,23 @@ class Trainer:
     def train_step(self, data):
         """One update from one batch; the metrics' values by name."""
         x, y, sample_weight = batches.unpack(data)
-        y_pred = self._train_on(x, y, sample_weight)
-        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+        return self._train_on(x, y, sample_weight, self.compute_metrics)
 
-    def _train_on(self, x, y, sample_weight):
-        """Forward, loss, backward, update; gives the prediction."""
+    def _train_on(self, x, y, sample_weight, compute_metrics):
+        """Forward, loss, backward, metrics, update; gives what `compute_metrics` gives.
+
+        The update comes last and what the forward pass assigned (moving statistics) is taken back
+        on an error, so that data which does not fit leaves the model as it was.
+        """
+        with all_or_nothing():
+            y_pred, weights, gradients = self._gradients(x, y, sample_weight)
+            results = compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+        if gradients is not None:
+            self.optimizer.apply(gradients, weights)
+        return results
+
+    def _gradients(self, x, y, sample_weight):
+        """The prediction, and the trainable weights with their gradients."""
         with GradientTape() as tape:
             y_pred = self(x, training=True)
             loss = self.compute_loss(
@@ -217,12 +230,15 @@ class Trainer:
             if self.optimizer is not None:
                 loss = self.optimizer.scale_loss(loss)
         weights = self.trainable_weights
-        if weights and self.optimizer is not None:
-            gradients = tape.gradient_arrays([loss], weights, [None])
-            self.optimizer.apply(gradients, weights)
-        elif not weights:
-            warnings.warn("The model does not have any trainable weights.", stacklevel=4)
-        return y_pred
+        if not weights:
+            warnings.warn("The model does not have any trainable weights.", stacklevel=5)
+            return y_pred, weights, None
+        if self.optimizer is None:
+            raise ValueError(
+                "Model.fit: `optimizer` must be given to compile() for training. "
+                "Received: optimizer=None"
+            )
+        return y_pred, weights, tape.gradient_arrays([loss], weights, [None])
 
     def test_step(self, data):
         """Loss and metrics of one batch, without an update."""
@@ -268,6 +284,8 @@ class Trainer:
         Raises: ValueError for data that does not fit the model; its weights are unchanged then.
         """
         self._require_compiled("fit")
+        epochs = checks.count(epochs, "epochs", owner="Model.fit", minimum=0)
+        initial_epoch = checks.count(initial_epoch, "initial_epoch", owner="Model.fit", minimum=0)
         cap = config.max_epochs()
         if cap and cap < epochs:
             warnings.warn(f"Limiting epochs to {cap}", stacklevel=2)
@@ -293,9 +311,10 @@ class Trainer:
                 val_x,
                 val_y,
                 val_weight,
-                validation_batch_size or batch_size,
+                batch_size if validation_batch_size is None else validation_batch_size,
                 validation_steps,
                 steps_per_execution=self.steps_per_execution,
+                steps_name="validation_steps",
             )
             _should_evaluate(0, validation_freq)
         self._prepare(batches_of_epoch.peek())
@@ -315,6 +334,7 @@ class Trainer:
                         break
                 epoch_logs = self._plain_results(logs)
                 if validation is not None and _should_evaluate(epoch, validation_freq):
+                    validation.restart()
                     values = self._evaluate(validation, callbacks)
                     epoch_logs.update({f"val_{name}": v for name, v in values.items()})
                 callbacks.on_epoch_end(epoch, epoch_logs)
@@ -339,8 +359,7 @@ class Trainer:
             return logs
         for one in data:
             x, y, sample_weight = _as_tensors(one)
-            y_pred = self._train_on(x, y, sample_weight)
-            self._update_metrics(y, y_pred, sample_weight)
+            self._train_on(x, y, sample_weight, self._update_metrics)
         return self.get_metrics_result
 
     def evaluate(
@@ -366,6 +385,7 @@ class Trainer:
             batch_size,
             steps,
             steps_per_execution=self.steps_per_execution,
+            steps_name="steps",
         )
         self._prepare(data.peek())
         callbacks = self._callbacks(callbacks, verbose, 1, data)
@@ -395,6 +415,7 @@ class Trainer:
             batch_size=batch_size,
             steps_per_epoch=steps,
             steps_per_execution=self.steps_per_execution,
+            steps_name="steps",
         )
         callbacks = self._callbacks(callbacks, verbose, 1, data)
         self.stop_predicting = False
@@ -419,6 +440,7 @@ class Trainer:
                     "Model.train_on_batch: only one of `class_weight` and `sample_weight` can be "
                     f"given. Received: sample_weight={sample_weight}, class_weight={class_weight}"
                 )
+            y = array_data.to_arrays(y, "y")
             sample_weight = batches.class_weights_to_sample_weights(y, class_weight)
         data = _one_batch(x, y, sample_weight)
         self._prepare(data)
@@ -471,6 +493,12 @@ class Trainer:
     def _callbacks(self, callbacks, verbose, epochs, data, history=False):
         if isinstance(callbacks, CallbackList):
             return callbacks
+        for callback in tree.flatten(callbacks):
+            if callback is not None and not hasattr(callback, "set_model"):
+                raise ValueError(
+                    "keras: `callbacks` must be instances of `keras.callbacks.Callback`. "
+                    f"Received: {callback!r} (of type {type(callback)})"
+                )
         return CallbackList(
             callbacks,
             add_history=history,

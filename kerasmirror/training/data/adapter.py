@@ -6,6 +6,7 @@ import types
 from collections.abc import Iterator
 
 from kerasmirror._export import lookup
+from kerasmirror.core import checks
 from kerasmirror.training.data.array import ArrayAdapter, is_array_like
 from kerasmirror.training.data.generator import DatasetAdapter, GeneratorAdapter
 
@@ -23,12 +24,10 @@ def adapter_for(
 
     Raises: ValueError for data of another kind, or arguments that do not go with it.
     """
-    if batch_size is not None and (
-        isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1
-    ):
-        raise ValueError(
-            f"keras: `batch_size` must be an int of at least 1. Received: batch_size={batch_size!r}"
-        )
+    if batch_size is not None:
+        batch_size = checks.count(batch_size, "batch_size", owner="keras")
+    if class_weight is not None and not isinstance(class_weight, dict):
+        checks.fail("keras", "class_weight", "a dict from class number to weight", class_weight)
     py_dataset = lookup("utils.PyDataset")
     if py_dataset is not None and isinstance(x, py_dataset):
         _no_targets(y, sample_weight, "PyDataset")

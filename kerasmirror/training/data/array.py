@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from numbers import Real
 
 import numpy as np
 
 from kerasmirror.autodiff.primitive import kernels_of
-from kerasmirror.core import config, seeds, tree
+from kerasmirror.core import checks, config, seeds, tree
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable
 from kerasmirror.training.data import batch as batches
@@ -28,15 +29,22 @@ def as_array(value, name="x"):
         value = value.to_numpy()
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"keras: `{name}` must be a regular array. {error}") from error
-    if array.dtype.kind == "O":
+    except ValueError:
+        raise ValueError(
+            f"keras: `{name}` must be a regular array, with rows of one length. "
+            f"Received: {name} of type {type(value)} with rows of different lengths"
+        ) from None
+    given = array.dtype
+    if given.kind == "O":
         try:
             array = array.astype(config.floatx())
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"keras: `{name}` must hold numbers. Received: an array of objects"
-            ) from error
+        except (TypeError, ValueError):
+            array = None
+    if array is None or given.kind not in "fiubVO":
+        raise ValueError(
+            f"keras: `{name}` must hold real numbers. Received: {name} of shape "
+            f"{np.shape(value)} and dtype {given}"
+        )
     if array.dtype.kind == "f" and array.dtype != config.floatx():
         array = array.astype(config.floatx())
     return array
@@ -84,16 +92,11 @@ class ArrayAdapter:
         sample_weight = to_arrays(sample_weight, "sample_weight")
         if sample_weight is not None and class_weight is not None:
             raise ValueError(
-                "keras: only one of `class_weight` and `sample_weight` can be given at a time."
+                "keras: only one of `class_weight` and `sample_weight` can be given. "
+                f"Received: class_weight={class_weight}, sample_weight of type "
+                f"{type(sample_weight)}"
             )
         if class_weight is not None:
-            if tree.is_nested(y):
-                raise ValueError(
-                    "keras: `class_weight` needs a model with a single output. "
-                    f"Received: {len(tree.flatten(y))} outputs"
-                )
-            if y is None:
-                raise ValueError("keras: `class_weight` needs `y`. Received: y=None")
             sample_weight = batches.class_weights_to_sample_weights(y, class_weight)
         if tree.is_nested(sample_weight) is False and sample_weight is not None:
             if tree.is_nested(y) and len(tree.flatten(y)) > 1:
@@ -147,11 +150,11 @@ def split_for_validation(arrays, validation_split):
 
     Raises: ValueError when a part would be empty, or the data cannot be cut.
     """
+    expected = "a float between 0 and 1"
+    if not isinstance(validation_split, Real):
+        checks.fail("Model.fit", "validation_split", expected, validation_split, TypeError)
     if not 0 < validation_split < 1:
-        raise ValueError(
-            "Model.fit: `validation_split` must be a float between 0 and 1. "
-            f"Received: validation_split={validation_split!r}"
-        )
+        checks.fail("Model.fit", "validation_split", expected, validation_split)
     if not all(is_array_like(part) for part in arrays):
         raise ValueError(
             "Model.fit: `validation_split` needs arrays or tensors, for other data pass "

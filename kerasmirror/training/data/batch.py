@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerasmirror.core import tree
+from kerasmirror.core import checks, tree
 
 
 def unpack(data):
@@ -53,6 +53,13 @@ def class_weights_to_sample_weights(y, class_weight):
 
     `y` holds class numbers (n,) or (n, 1), or one row of scores per sample.
     """
+    if not isinstance(class_weight, dict):
+        checks.fail("keras", "class_weight", "a dict from class number to weight", class_weight)
+    if y is None or tree.is_nested(y):
+        raise ValueError(
+            "keras: `class_weight` needs a single array `y` of classes. "
+            f"Received: y of type {type(y)}"
+        )
     y = np.asarray(y)
     if y.ndim > 1 and y.shape[-1] != 1:
         classes = np.argmax(y, axis=-1)

@@ -13,7 +13,9 @@ from kerasmirror.training.data.array import as_array
 class GeneratorAdapter:
     """Batches of a generator or iterator: x, (x,), (x, y) or (x, y, sample_weight).
 
-    The number of batches is not known in advance (`num_batches` is None).
+    The number of batches is not known in advance (`num_batches` is None). As in Keras, which
+    reads two batches to learn their shapes, each pass begins with the first two batches again and
+    goes on where the generator is: a generator that has ended still gives these two.
     Raises: ValueError when it yields nothing, or no tuple.
     """
 
@@ -21,21 +23,21 @@ class GeneratorAdapter:
     batch_size = None
 
     def __init__(self, generator):
-        first = next(generator, None)
-        if first is None:
+        self._first = list(itertools.islice(generator, 2))
+        if not self._first or self._first[0] is None:
             raise ValueError(
                 "keras: a generator of training data must yield at least one batch. "
                 "Received: an empty generator"
             )
-        if not isinstance(first, tuple):
+        if not isinstance(self._first[0], tuple):
             raise ValueError(
                 "keras: a generator of training data must yield tuples `(x,)`, `(x, y)` or "
-                f"`(x, y, sample_weight)`. Received: {type(first)}"
+                f"`(x, y, sample_weight)`. Received: {type(self._first[0])}"
             )
-        self._batches = itertools.chain([first], generator)
+        self._generator = generator
 
     def __iter__(self):
-        for data in self._batches:
+        for data in itertools.chain(self._first, self._generator):
             yield to_batch(data)
 
 
