@@ -1,6 +1,7 @@
 """Callbacks: what happens around training, evaluation and prediction."""
 
 from kerasmirror.callbacks import (  # noqa: F401 - loading them registers their public names
+    backup_and_restore,
     callback,
     callback_list,
     csv_logger,
@@ -11,5 +12,7 @@ from kerasmirror.callbacks import (  # noqa: F401 - loading them registers their
     model_checkpoint,
     progbar_logger,
     progress_bar,
+    remote_monitor,
+    swap_ema_weights,
     terminate_on_nan,
 )

@@ -62,8 +62,11 @@ def _objects_to_skip(kwargs, owner):
     return skipped
 
 
-def save_model_weights(model, filepath, overwrite=True, objects_to_skip=None):
-    """What `save_weights` does, for a model's method of that name."""
+def save_model_weights(model, filepath, overwrite=True, objects_to_skip=None, add=None):
+    """What `save_weights` does, for a model's method of that name.
+
+    `add(file)` may put more into the HDF5 file; who reads weights only does not see it.
+    """
     _check_path(filepath, "save_weights")
     _check_built(model, "save_weights")
     if os.path.exists(filepath) and not overwrite:
@@ -71,13 +74,20 @@ def save_model_weights(model, filepath, overwrite=True, objects_to_skip=None):
             return
     with new_file(filepath) as file:
         _save(model, "", file, {id(value) for value in objects_to_skip or ()})
+        if add is not None:
+            add(file)
 
 
-def load_model_weights(model, filepath, skip_mismatch=False, objects_to_skip=None):
-    """What `load_weights` does, for a model's method of that name."""
+def load_model_weights(model, filepath, skip_mismatch=False, objects_to_skip=None, read=None):
+    """What `load_weights` does, for a model's method of that name.
+
+    `read(file)` may look at what `add` put into the file, before the first weight is set.
+    """
     _check_path(filepath, "load_weights")
     _check_built(model, "load_weights")
     with checked_file(filepath, "load_weights") as file:
+        if read is not None:
+            read(file)
         load_from(file, model, str(filepath), skip_mismatch, objects_to_skip)
 
 
