@@ -5,6 +5,7 @@ from __future__ import annotations
 from kerasmirror._export import export, lookup
 from kerasmirror.core import serialization
 from kerasmirror.layers.layer import Layer
+from kerasmirror.models.summary import print_summary
 from kerasmirror.training.trainer import Trainer
 
 
@@ -79,7 +80,7 @@ class Model(Trainer, Layer):
         layer_range=None,
     ):
         """Print a table of the layers, their output shapes and numbers of parameters."""
-        lookup("utils.print_summary")(
+        print_summary(
             self,
             line_length=line_length,
             positions=positions,

@@ -8,16 +8,26 @@ read.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import math
 import os
 
-import h5py
 import ml_dtypes
 import numpy as np
 
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable
 from kerasmirror.saving.atomic import replacing
+
+
+class _LoadedLater:
+    """h5py, once it is used: `import kerasmirror` must not pay for it."""
+
+    def __getattr__(self, name):
+        return getattr(importlib.import_module("h5py"), name)
+
+
+h5py = _LoadedLater()
 
 _MAX_DEPTH = 128
 # Those inside the HDF5 library and h5py: deflate, shuffle, fletcher32, szip, nbit, scale-offset,

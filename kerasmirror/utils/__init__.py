@@ -7,5 +7,4 @@ from kerasmirror.utils import (  # noqa: F401 - loading them registers their pub
     logging,
     py_dataset,
     random_seed,
-    summary,
 )

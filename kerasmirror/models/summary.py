@@ -6,7 +6,6 @@ import math
 import re
 import shutil
 
-from kerasmirror._export import export
 from kerasmirror.core import config, tree
 from kerasmirror.core.console import print_msg
 
@@ -32,7 +31,6 @@ def readable_memory_size(size):
     return f"{size:.2f} PB"
 
 
-@export("utils.print_summary")
 def print_summary(
     model,
     line_length=None,

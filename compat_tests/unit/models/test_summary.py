@@ -2,7 +2,7 @@ import pytest
 
 import kerasmirror as keras
 from kerasmirror.core import config
-from kerasmirror.utils import summary
+from kerasmirror.models import summary
 
 
 def model():
