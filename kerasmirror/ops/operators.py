@@ -12,7 +12,7 @@ from kerasmirror.core.variable import Variable
 from kerasmirror.ops.numpy import bitwise, comparison, contraction, elementwise, indexing, shape
 from kerasmirror.ops.tensor import to_tensor
 
-_ARRAYS = (int, float, bool, list, tuple)
+_KNOWN = frozenset((Tensor, Variable, KerasTensor, int, float, bool, list, tuple))
 
 _BINARY = {
     "add": elementwise.add,
@@ -50,9 +50,9 @@ def _reflected(run):
 
 def _is_foreign(other):
     """Whether Python should ask `other`, or the default, instead of converting it."""
-    if isinstance(other, (Tensor, *_ARRAYS, Variable, KerasTensor)):
+    if type(other) in _KNOWN or isinstance(other, (Tensor, Variable, KerasTensor)):
         return False
-    return not hasattr(other, "__array__")
+    return not isinstance(other, (int, float)) and not hasattr(other, "__array__")
 
 
 def _logic(logical, bits):

@@ -62,7 +62,7 @@ def canonical_axis(axis, rank, owner, name="axis"):
 
     Raises: ValueError when it is no int or outside [-rank, rank).
     """
-    if not isinstance(axis, Integral):
+    if type(axis) is not int and not isinstance(axis, Integral):
         try:
             axis = axis.__index__()
         except (AttributeError, TypeError):
@@ -84,6 +84,8 @@ def canonical_axes(axis, rank, owner, name="axis"):
     """
     if axis is None:
         return tuple(range(rank))
+    if type(axis) is int and -rank <= axis < rank:
+        return (axis + rank if axis < 0 else axis,)
     if isinstance(axis, (tuple, list)):
         axes = tuple([canonical_axis(a, rank, owner, name) for a in axis])
         if len(set(axes)) != len(axes):

@@ -117,8 +117,17 @@ def is_float(x):
     return x.dtype in dtypes.FLOAT_TYPES
 
 
+def bool_tensor(x):
+    """`x` as a tensor of booleans: what is not 0 is true."""
+    if type(x) is Tensor and x.data.dtype.kind == "b":
+        return x
+    return to_tensor(to_tensor(x), "bool")
+
+
 def float_tensor(x):
     """`x` as a tensor of floats: whole numbers and booleans become `floatx`."""
+    if type(x) is Tensor and x.data.dtype.kind == "f":
+        return x
     x = to_tensor(x)
     if x.dtype in dtypes.FLOAT_TYPES:
         return x

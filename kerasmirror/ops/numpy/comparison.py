@@ -11,12 +11,7 @@ from kerasmirror.kernels import scalar
 from kerasmirror.ops import shapes
 from kerasmirror.ops.elementwise import comparison, predicate
 from kerasmirror.ops.numpy import elementwise
-from kerasmirror.ops.tensor import is_float, operands, to_tensor
-
-
-def _as_bool(x):
-    return to_tensor(to_tensor(x), "bool")
-
+from kerasmirror.ops.tensor import bool_tensor, is_float, operands, to_tensor
 
 equal = comparison("equal", scalar.equal, doc="Whether `x1 == x2`.")
 not_equal = comparison("not_equal", scalar.not_equal, doc="Whether `x1 != x2`.")
@@ -34,7 +29,7 @@ logical_xor = comparison(
     "logical_xor", scalar.logical_xor, dtype="bool", doc="Whether exactly one is true (not 0)."
 )
 logical_not = predicate(
-    "logical_not", scalar.logical_not, converts=_as_bool, doc="Whether `x` is false (0)."
+    "logical_not", scalar.logical_not, converts=bool_tensor, doc="Whether `x` is false (0)."
 )
 isnan = predicate("isnan", scalar.isnan, doc="Whether `x` is not a number.")
 isinf = predicate("isinf", scalar.isinf, doc="Whether `x` is infinite.")

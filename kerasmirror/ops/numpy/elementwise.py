@@ -27,6 +27,7 @@ from kerasmirror.ops.elementwise import (
     without_gradient,
 )
 from kerasmirror.ops.tensor import (
+    bool_tensor,
     float_tensor,
     is_float,
     operands,
@@ -579,7 +580,7 @@ def _isnan(k, x):
 def select_by(condition, x1, x2):
     """`x1` where the condition holds, else `x2`: `where` with all three given."""
     x1, x2 = operands(x1, x2)
-    return _where(to_tensor(to_tensor(condition), "bool"), x1, x2)
+    return _where(bool_tensor(condition), x1, x2)
 
 
 @primitive("clip", spec=shapes.broadcast)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from kerasmirror._export import export
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes
+from kerasmirror.core.tensor import Tensor
 from kerasmirror.kernels import scalar
 from kerasmirror.ops import shapes
 from kerasmirror.ops.numpy import comparison, elementwise
-from kerasmirror.ops.tensor import float_tensor, is_float, to_tensor
+from kerasmirror.ops.tensor import bool_tensor, float_tensor, is_float, to_tensor
 
 _WIDE = {
     "bool": "int32",
@@ -25,6 +26,8 @@ _WIDE = {
 
 def widened(x):
     """`x` as a tensor whose whole numbers are at least 32 bits wide."""
+    if type(x) is Tensor and x.data.dtype.kind == "f":
+        return x
     x = to_tensor(x)
     wide = _WIDE.get(x.dtype)
     return x if wide is None else to_tensor(x, wide)
@@ -182,7 +185,7 @@ def count_nonzero(x, axis=None):
 def _extremum(name, kernel):
     @primitive(name, spec=_spec)
     def rule(k, x, *, axes, keepdims):
-        if not shapes.size_of(x.shape):
+        if not x.size:
             raise ValueError(
                 f"keras.ops.{name}: `x` must not be empty. Received: x.shape={x.shape}"
             )
@@ -299,7 +302,7 @@ def _any(k, x, *, axes, keepdims):
 @export("ops.all", "ops.numpy.all")
 def all(x, axis=None, keepdims=False):
     """Whether every value over `axis` is true (not 0)."""
-    x = to_tensor(to_tensor(x), "bool")
+    x = bool_tensor(x)
     return _all(
         x, axes=shapes.canonical_axes(axis, len(x.shape), "keras.ops.all"), keepdims=keepdims
     )
@@ -308,7 +311,7 @@ def all(x, axis=None, keepdims=False):
 @export("ops.any", "ops.numpy.any")
 def any(x, axis=None, keepdims=False):
     """Whether some value over `axis` is true (not 0)."""
-    x = to_tensor(to_tensor(x), "bool")
+    x = bool_tensor(x)
     return _any(
         x, axes=shapes.canonical_axes(axis, len(x.shape), "keras.ops.any"), keepdims=keepdims
     )
