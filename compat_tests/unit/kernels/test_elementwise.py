@@ -1,6 +1,8 @@
 import inspect
 import math
+import re
 
+import numba
 import numpy as np
 import pytest
 
@@ -224,6 +226,38 @@ def test_vector_functions_at_special_values(name):
         wide = x.astype(np.float64)
         expected = (np_erf(wide) if name == "erf" else getattr(np, name)(wide)).astype(np.float32)
     np.testing.assert_allclose(map_scalar(getattr(scalar, name), x), expected, rtol=3e-7)
+
+
+# These work on whole numbers, or by way of them.
+NOT_FLOAT = {"floor", "ceil", "trunc", "rint", "bitwise_and", "bitwise_or", "bitwise_xor",
+             "left_shift", "right_shift"}  # fmt: skip
+
+
+def float64_in(function, count):
+    """(result type, operations on float64) of a function compiled for `count` float32 values."""
+    # Without numba's wrapper for Python, which converts by way of float64.
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
+    compiled, kinds = numba.njit(**options)(function), (numba.float32,) * count
+    compiled.compile(kinds)
+    operation = r"= (?:fadd|fsub|fmul|fdiv|fpext|call)[^=\n]*double.*"
+    code = compiled.inspect_llvm(kinds)
+    return compiled.nopython_signatures[0].return_type, re.findall(operation, code)
+
+
+@pytest.mark.parametrize(
+    "name", sorted({*formulas_of(scalar), *formulas_of(arithmetic)} - NOT_FLOAT)
+)
+def test_no_formula_of_float32_computes_in_float64(name):
+    # A literal widens float32, which no comparison of values shows: look at the code itself.
+    formula = getattr(scalar, name)
+    function = elementwise.compiled_formula(formula).py_func
+    result, wide = float64_in(function, len(inspect.signature(formula).parameters))
+    assert result in (numba.float32, numba.boolean) and not wide, (result, wide[:3])
+
+
+def test_the_search_for_float64_finds_a_widening_that_is_narrowed_again():
+    result, wide = float64_in(lambda x: type(x)(x * 0.5 + x), 1)
+    assert result == numba.float32 and any("fmul double" in line for line in wide)
 
 
 def test_arithmetic_formulas_equal_the_ufuncs_that_stand_in_for_them():

@@ -212,6 +212,27 @@ def test_lion_goes_neither_way_at_zero_and_passes_nan_on():
     np.testing.assert_allclose(w, [1, 1 - LR, 1 + LR, np.nan])
 
 
+def test_lion_rounds_its_direction_to_the_weights_dtype():
+    # m b + g (1 - b) is 0 in float32 and not in float64, which would move w by a whole lr.
+    b, rest = np.float32(B1), np.float32(1) - np.float32(B1)
+    m = np.random.default_rng(3).uniform(0.5, 1, 20_000).astype(np.float32)
+    g = -(m * b / rest)
+    zero = (m * b + g * rest == 0) & (m.astype(float) * b + g.astype(float) * rest != 0)
+    m, g = m[zero], g[zero]
+    assert m.size > 100
+    w = np.ones_like(m)
+    optimizer.lion_update(w, g, m, LR, B1, B2)
+    assert (w == 1).all()
+
+
+def test_lerp_takes_a_float64_of_numpy_as_it_takes_a_float():
+    target, w = state("lerp", 5000, "float32")
+    again = target.copy()
+    optimizer.lerp(target, w, 0.99)
+    optimizer.lerp(again, w, np.float64(0.99))
+    assert np.array_equal(target, again)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_scaling_and_adding_an_array_to_itself(size):
     for dtype in ("float32", "float64"):
