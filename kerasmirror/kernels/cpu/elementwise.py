@@ -92,6 +92,11 @@ def cast(x: np.ndarray, dtype) -> np.ndarray:
 
 
 def _run_ufunc(ufunc, args):
+    if max([a.size for a in args if isinstance(a, np.ndarray)]) <= _SMALL:
+        # Asking for the result's type and shape, to have it pooled, would cost ten times the work.
+        with np.errstate(all="ignore"):
+            y = ufunc(*args)
+        return y if isinstance(y, np.ndarray) else np.asarray(y)
     # The result's type is asked of NumPy, with Python numbers weak: float32 + 2.0 is float32.
     kinds = [a.dtype if isinstance(a, np.ndarray) else type(a) for a in args]
     dtype = ufunc.resolve_dtypes((*kinds, None))[-1]
@@ -102,6 +107,7 @@ def _run_ufunc(ufunc, args):
     return y
 
 
+_SMALL = 4096  # elements
 _loops = {}
 
 
