@@ -2,7 +2,12 @@
 
 from kerasmirror.metrics import (  # noqa: F401 - loading them registers their public names
     accuracy,
+    auc,
+    confusion,
+    correlation,
+    f_score,
     hinge,
+    iou,
     lookup,
     metric,
     probabilistic,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerasmirror._export import export
-from kerasmirror.losses import hinge as losses
+from kerasmirror.losses.hinge import categorical_hinge, hinge, squared_hinge
 from kerasmirror.metrics.reduction import NamedMean
 
 
@@ -12,7 +12,7 @@ class Hinge(NamedMean):
     """The mean of `max(1 - y_true * y_pred, 0)`. Source: Keras 3.15 `keras.metrics.Hinge`."""
 
     def __init__(self, name="hinge", dtype=None):
-        super().__init__(losses.hinge, name=name, dtype=dtype)
+        super().__init__(hinge, name=name, dtype=dtype)
 
 
 @export("metrics.SquaredHinge")
@@ -23,7 +23,7 @@ class SquaredHinge(NamedMean):
     """
 
     def __init__(self, name="squared_hinge", dtype=None):
-        super().__init__(losses.squared_hinge, name=name, dtype=dtype)
+        super().__init__(squared_hinge, name=name, dtype=dtype)
 
 
 @export("metrics.CategoricalHinge")
@@ -34,4 +34,4 @@ class CategoricalHinge(NamedMean):
     """
 
     def __init__(self, name="categorical_hinge", dtype=None):
-        super().__init__(losses.categorical_hinge, name=name, dtype=dtype)
+        super().__init__(categorical_hinge, name=name, dtype=dtype)

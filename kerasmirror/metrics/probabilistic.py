@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from kerasmirror._export import export
-from kerasmirror.losses import probabilistic as losses
+from kerasmirror.losses.probabilistic import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    kl_divergence,
+    poisson,
+    sparse_categorical_crossentropy,
+)
 from kerasmirror.metrics.reduction import NamedMean
 
 
@@ -15,7 +21,7 @@ class KLDivergence(NamedMean):
     """
 
     def __init__(self, name="kl_divergence", dtype=None):
-        super().__init__(losses.kl_divergence, name=name, dtype=dtype)
+        super().__init__(kl_divergence, name=name, dtype=dtype)
 
 
 @export("metrics.Poisson")
@@ -23,7 +29,7 @@ class Poisson(NamedMean):
     """The mean of `y_pred - y_true * log(y_pred)`. Source: Keras 3.15 `keras.metrics.Poisson`."""
 
     def __init__(self, name="poisson", dtype=None):
-        super().__init__(losses.poisson, name=name, dtype=dtype)
+        super().__init__(poisson, name=name, dtype=dtype)
 
 
 @export("metrics.BinaryCrossentropy")
@@ -34,7 +40,7 @@ class BinaryCrossentropy(NamedMean):
         self, name="binary_crossentropy", dtype=None, from_logits=False, label_smoothing=0
     ):
         super().__init__(
-            losses.binary_crossentropy,
+            binary_crossentropy,
             name=name,
             dtype=dtype,
             from_logits=from_logits,
@@ -60,7 +66,7 @@ class CategoricalCrossentropy(NamedMean):
         axis=-1,
     ):
         super().__init__(
-            losses.categorical_crossentropy,
+            categorical_crossentropy,
             name=name,
             dtype=dtype,
             from_logits=from_logits,
@@ -88,7 +94,7 @@ class SparseCategoricalCrossentropy(NamedMean):
         axis=-1,
     ):
         super().__init__(
-            losses.sparse_categorical_crossentropy,
+            sparse_categorical_crossentropy,
             name=name,
             dtype=dtype,
             from_logits=from_logits,
