@@ -246,6 +246,29 @@ _SPECIAL = {
 }
 
 
+# What a config may name: classes and functions that compute. Others, such as data sets and
+# settings, would let a file change settings or open connections.
+_FAMILIES = (
+    "layers",
+    "models",
+    "losses",
+    "metrics",
+    "optimizers",
+    "optimizers.schedules",
+    "initializers",
+    "regularizers",
+    "constraints",
+    "activations",
+    "dtype_policies",
+    "quantizers",
+    "ops",
+    "ops.nn",
+    "ops.numpy",
+)
+_LOADABLE = frozenset(("keras", *(f"keras.{family}" for family in _FAMILIES)))
+_NEVER = frozenset(("get", "serialize", "deserialize", "load_model", "clone_model"))
+
+
 def find_symbol(name, module, config, custom_objects=None, module_objects=None):
     """The class or function a config names; custom objects first, then the public names.
 
@@ -257,14 +280,10 @@ def find_symbol(name, module, config, custom_objects=None, module_objects=None):
             if custom is not None:
                 return custom
     if isinstance(module, str) and isinstance(name, str):
-        if module == "keras" or module.startswith("keras."):
+        if module in _LOADABLE and not (name in _NEVER or name.startswith("set_")):
             symbol = _export.lookup(f"{module}.{name}"[len("keras.") :])
-            if symbol is not None:
+            if symbol is not None and (module != "keras" or inspect.isclass(symbol)):
                 return symbol
-    elif module is None and isinstance(name, str):
-        found = _export.lookup(name)
-        if found is not None:
-            return found
     raise TypeError(
         f"keras: cannot find {name!r} (module {module!r}). Only public names of Keras and your own "
         "registered classes can be loaded; pass yours as "

@@ -200,6 +200,11 @@ class Variable:
         Raises: ValueError when the shapes differ; the variable is unchanged then.
         """
         array = np.asarray(_raw(value))
+        if value is None:
+            raise ValueError(
+                "keras.Variable.assign: `value` must be an array. "
+                f"Received: value=None for variable {self._path!r}"
+            )
         if array.dtype.kind in "USO" or (array.dtype.kind == "c" and self.data.dtype.kind != "c"):
             raise TypeError(
                 f"keras.Variable.assign: `value` must hold numbers that {self._dtype} can take. "

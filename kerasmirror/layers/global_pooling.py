@@ -19,6 +19,7 @@ class BaseGlobalPooling(Layer):
         self.input_spec = InputSpec(ndim=rank + 2)
         start = 2 if self.data_format == "channels_first" else 1
         self._axes = tuple(range(start, start + rank))
+        self._build_at_init()
 
     def compute_output_shape(self, input_shape):
         shape = [1 if i in self._axes else size for i, size in enumerate(input_shape)]

@@ -122,6 +122,7 @@ class Layer:
         self._input_spec = None
         self._losses = []
         self._build_shapes = None
+        self._first_input_shape = None
         self._call_signature = CallSignature(self.call)
         self._supports_masking = type(self).compute_mask is not Layer.compute_mask
         self._convert_input_args = True
@@ -504,6 +505,11 @@ class Layer:
                 return self._call_or_spec(args, kwargs)
         with self._name_scope(), scopes.autocast(cast if self.autocast else None):
             outputs = self._call_or_spec(args, kwargs)
+        if not self._called:
+            # What summary() derives the output's shape of a layer without weights from.
+            self._first_input_shape = tree.map_structure(
+                lambda x: getattr(x, "shape", None), self._first_argument(args, kwargs)
+            )
         self._called = True
         return outputs
 
@@ -567,6 +573,11 @@ class Layer:
                 self._mark_built(next(iter(shapes.values()), None))
         if self._input_spec is not None:
             check_inputs(self._input_spec, self._first_argument(args, kwargs), self._name)
+
+    def _build_at_init(self):
+        """Mark a layer that has nothing to build as built, unless a subclass has a `build`."""
+        if type(self).build is Layer.build:
+            self.built = True
 
     def _mark_built(self, input_shape):
         """Note that the layer is built, its sublayers having been built by a call."""

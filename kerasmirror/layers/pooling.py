@@ -23,6 +23,7 @@ class BasePooling(Layer):
         self.padding = checks.padding(padding, owner=owner)
         self.data_format = standardize_data_format(data_format, owner)
         self.input_spec = InputSpec(ndim=rank + 2)
+        self._build_at_init()
 
     def call(self, inputs):
         return self._pool(

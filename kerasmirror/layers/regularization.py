@@ -34,6 +34,7 @@ class Dropout(Layer):
         if rate > 0:
             self.seed_generator = random.SeedGenerator(seed)
         self.supports_masking = True
+        self._build_at_init()
 
     def call(self, inputs, training=False):
         if training and self.rate > 0:

@@ -65,6 +65,7 @@ class Reshape(Layer):
             checks.fail("Reshape", "target_shape", expected, target_shape)
         target_shape = tuple(int(s) for s in target_shape)
         self.target_shape = target_shape
+        self._build_at_init()
 
     def call(self, inputs):
         target = self.compute_output_shape(inputs.shape)[1:]

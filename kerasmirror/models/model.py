@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 from kerasmirror._export import export, lookup
-from kerasmirror.core import serialization
+from kerasmirror.core import checks, serialization
 from kerasmirror.layers.layer import Layer
 from kerasmirror.models.summary import print_summary
 from kerasmirror.training.trainer import Trainer
@@ -56,11 +58,13 @@ class Model(Trainer, Layer):
             )
         layers = self.layers
         if index is not None:
-            if not -len(layers) <= index < len(layers):
-                raise ValueError(
-                    f"Model.get_layer: `index` must be below the number of layers, {len(layers)}. "
-                    f"Received: index={index}"
-                )
+            expected = f"an int below the number of layers, {len(layers)}"
+            if not isinstance(index, Integral):
+                checks.fail("Model.get_layer", "index", expected, index, TypeError)
+            if index >= len(layers):
+                checks.fail("Model.get_layer", "index", expected, index)
+            if index < -len(layers):
+                checks.fail("Model.get_layer", "index", expected, index, IndexError)
             return layers[index]
         for layer in layers:
             if layer.name == name:

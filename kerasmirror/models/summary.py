@@ -161,12 +161,15 @@ def _output_shapes(layer):
     nodes = getattr(layer, "_inbound_nodes", None)
     if nodes:
         return tree.map_structure(lambda tensor: _one_shape(tensor.shape), nodes[-1].output_tensors)
-    if getattr(layer, "_build_shapes", None) is None:
+    shapes = getattr(layer, "_build_shapes", None)
+    if shapes is None and getattr(layer, "_first_input_shape", None) is not None:
+        shapes = {"input_shape": layer._first_input_shape}
+    if shapes is None:
         return None
     try:
         if hasattr(layer, "output_shape"):
             return _shape_tree(layer.output_shape)
-        return _shape_tree(layer.compute_output_shape(**layer._build_shapes))
+        return _shape_tree(layer.compute_output_shape(**shapes))
     except NotImplementedError:
         return None
 
