@@ -26,6 +26,9 @@ class Loss:
     Source: Keras 3.15 `keras.losses.Loss`.
     """
 
+    # False where targets are class numbers, which need not become floats and ints again.
+    casts_targets = True
+
     def __init__(self, name=None, reduction="sum_over_batch_size", dtype=None):
         self.name = name or auto_name(type(self).__name__)
         self.reduction = checks.one_of(
@@ -40,7 +43,8 @@ class Loss:
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         in_mask = get_keras_mask(y_pred)
-        values = self.call(self._tensors(y_true), self._tensors(y_pred))
+        y_true = self._tensors(y_true) if self.casts_targets else to_tensor(y_true)
+        values = self.call(y_true, self._tensors(y_pred))
         out_mask = get_keras_mask(values)
         if in_mask is None or out_mask is None:
             mask = out_mask if in_mask is None else in_mask

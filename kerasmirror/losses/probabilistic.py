@@ -302,6 +302,8 @@ class SparseCategoricalCrossentropy(NamedLoss):
     Source: Keras 3.15 `keras.losses.SparseCategoricalCrossentropy`.
     """
 
+    casts_targets = False
+
     def __init__(
         self,
         from_logits=False,

@@ -12,7 +12,9 @@ from kerasmirror.ops.tensor import to_tensor
 
 
 def _array(value):
-    return value.data if type(value) is Tensor else to_tensor(value).data
+    if type(value) is Tensor:
+        return value.data
+    return value if type(value) is np.ndarray else to_tensor(value).data
 
 
 def _matches(found):

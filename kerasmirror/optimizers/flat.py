@@ -172,8 +172,11 @@ def _spans(runs, variables, dtype):
         offsets, start = [], end
         for position in run:
             offsets.append(end - start)
-            end += math.ceil(variables[position].data.size / step) * step
-        spans.append((start, end, offsets))
+            size = variables[position].data.size
+            stop = end + size
+            end += math.ceil(size / step) * step
+        # Nothing behind the last member: a gradient used where it is has the member's size.
+        spans.append((start, stop, offsets))
     return spans, end
 
 

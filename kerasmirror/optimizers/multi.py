@@ -103,9 +103,8 @@ class MultiOptimizer(Optimizer):
     """
 
     def __init__(self, optimizer_map, loss_scale_factor=None, name=None):
-        self._loss_scale_factor = None
-        self._inner_optimizers = []
         super().__init__(learning_rate=0.0, loss_scale_factor=loss_scale_factor, name=name)
+        self._inner_optimizers = []
         self._optimizer_map = optimizer_map
         known = list(getattr(optimizer_map, "values", list)())
         for optimizer in (*known, getattr(optimizer_map, "default_optimizer", None)):
@@ -166,7 +165,7 @@ class MultiOptimizer(Optimizer):
     @loss_scale_factor.setter
     def loss_scale_factor(self, value):
         self._loss_scale_factor = value
-        for optimizer in self._inner_optimizers:
+        for optimizer in self.__dict__.get("_inner_optimizers", ()):
             optimizer.loss_scale_factor = value
 
     def apply(self, grads, trainable_variables=None):

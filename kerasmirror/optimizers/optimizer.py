@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import warnings
 from numbers import Real
@@ -677,6 +678,19 @@ class Optimizer:
                 f"{type(self).__name__}: call `super().__init__()` first in `__init__()`, before "
                 "setting attributes."
             )
+
+    def __deepcopy__(self, memo):
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        for name, value in vars(self).items():
+            # The twin's variables lie on their own, so it updates them one by one.
+            copied = None if name == "_flat" else copy.deepcopy(value, memo)
+            object.__setattr__(twin, name, copied)
+        variables = twin._trainable_variables
+        twin._trainable_variables_indices = {id(v): i for i, v in enumerate(variables)}
+        for kind, (_, items) in twin._tracker.lists.items():
+            twin._tracker.ids[kind] = {id(item) for item in items}
+        return twin
 
     def __setattr__(self, name, value):
         if name != "_lock":
