@@ -112,7 +112,7 @@ _loops = {}
 
 
 def _loop(formula, n_arrays, n_numbers):
-    """The compiled loop of a formula: a generated function of a module, so that the disk keeps it."""
+    """The compiled loop of a formula: a generated module-level function, kept on disk."""
     if formula not in _loops:
         # x0 ..., and the formula's file stands for the loop's: the cache is keyed by its hash.
         xs = [f"x{i}" for i in range(n_arrays)]
@@ -133,7 +133,7 @@ def _loop(formula, n_arrays, n_numbers):
 
 
 def compiled_formula(formula):
-    """A formula for use in kernels, with `vectormath` as its `math` and its helpers compiled too."""
+    """A formula for kernels, with `vectormath` as its `math` and its helpers compiled too."""
     scope = dict(formula.__globals__, math=vectormath)
     for step in dis.get_instructions(formula):
         helper = scope.get(step.argval) if step.opname == "LOAD_GLOBAL" else None

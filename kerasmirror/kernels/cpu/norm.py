@@ -14,8 +14,7 @@ from .launch import kernel, launch
 __all__ = ["batch_norm", "batch_norm_grad", "batch_norm_stats", "row_moments"]
 
 _SLABS = 16
-# Rows are added up in the array's own dtype this many at a time, then in float64: as fast as float32
-# alone, and as exact as the mean of 8 float32 values.
+# Rows are added up in the array's own dtype this many at a time, and these sums in float64.
 _BLOCK = 8
 
 

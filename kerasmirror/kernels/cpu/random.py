@@ -295,7 +295,7 @@ def _dropout_double(lo, hi, thread, x, y, key, lowest, scale):
 
 @inlined
 def _pair(words, i, unit, tiniest):
-    """Two normal values from the words i, i + 1 (float64: i to i + 3), rounded as TensorFlow does."""
+    """Two normal values from the words i, i + 1 (float64: to i + 3), rounded as TensorFlow's."""
     # Its 2 pi v is a product of doubles; log, sin and cos are the C library's, as there.
     width = unit.itemsize // 4
     if width == 1:

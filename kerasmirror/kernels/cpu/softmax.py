@@ -49,7 +49,10 @@ def sparse_cross_entropy_from_logits(logits: np.ndarray, labels: np.ndarray):
     a label is not in [0, K).
     """
     logits = np.ascontiguousarray(logits)
-    loss, p = memory.empty(logits.shape[:-1], logits.dtype), memory.empty(logits.shape, logits.dtype)
+    loss, p = (
+        memory.empty(logits.shape[:-1], logits.dtype),
+        memory.empty(logits.shape, logits.dtype),
+    )
     labels = np.ascontiguousarray(labels, np.int64)
     _launch_rows(_sparse_loss, _rows(logits), labels.reshape(-1), loss.reshape(-1), _rows(p))
     return loss, p
@@ -66,9 +69,12 @@ def sparse_cross_entropy_from_logits_grad(dloss, p, labels) -> np.ndarray:
 
 
 def cross_entropy_from_logits(logits: np.ndarray, targets: np.ndarray):
-    """(-sum(targets * log(p)) of each row, p = softmax(logits)); targets as the logits, (..., K)."""
+    """(-sum(targets * log(p)) of each row, p = softmax(logits)); targets (..., K)."""
     logits = np.ascontiguousarray(logits)
-    loss, p = memory.empty(logits.shape[:-1], logits.dtype), memory.empty(logits.shape, logits.dtype)
+    loss, p = (
+        memory.empty(logits.shape[:-1], logits.dtype),
+        memory.empty(logits.shape, logits.dtype),
+    )
     targets = np.ascontiguousarray(targets, logits.dtype)
     _launch_rows(_loss, _rows(logits), _rows(targets), loss.reshape(-1), _rows(p))
     return loss, p
@@ -106,7 +112,7 @@ def _launch_rows(body, x, *others):
 
 @inlined
 def _largest(x):
-    """The largest value, eight at a time (one maximum would wait for itself); NaN is not looked for."""
+    """The largest value, eight at a time: one maximum would wait for itself. NaN may be missed."""
     best = x[0]
     whole = x.size // 8 * 8
     if whole:

@@ -1,7 +1,8 @@
 """exp, log and their kin for kernels, named as in `math`, which they stand in for.
 
 For float32 they are polynomials without branches or calls, so that a loop over an array becomes
-vector code: 4 to 10 times as fast as the C library's. For float64 they are the C library's.
+vector code: 2.5 (log) to 13 (tanh) times as fast as the C library's, with 8 lanes. For float64
+they are the C library's.
 No value depends on a fused multiply-add, so results are the same on every CPU.
 Errors for float32, in units of the last place: exp 1.1, expm1 2, log 1, log1p 2, tanh 2.5, erf 2.
 Source: range reductions and polynomials of the Cephes library (https://www.netlib.org/cephes,
@@ -11,8 +12,27 @@ expf.c, logf.c, tanhf.c); erf is a least-maximum fit of our own.
 from __future__ import annotations
 
 import math
-from math import acos, acosh, asin, asinh, atan, atan2, atanh, ceil, cos, cosh, floor, hypot  # noqa: F401
-from math import inf, log10, sin, sinh, sqrt, tan, trunc  # noqa: F401
+from math import (  # noqa: F401 - the rest of `math` that formulas use
+    acos,
+    acosh,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    ceil,
+    cos,
+    cosh,
+    floor,
+    hypot,
+    inf,
+    log10,
+    sin,
+    sinh,
+    sqrt,
+    tan,
+    trunc,
+)
 
 import numpy as np
 from llvmlite import ir
