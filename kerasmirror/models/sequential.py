@@ -18,7 +18,7 @@ class Sequential(Model):
 
     The weights are made as soon as the input's shape is known: from a `keras.Input` in first
     place, from `build(input_shape)`, or from the first data.
-    Raises: ValueError for what is no layer, a name used twice, or a second input.
+    Raises: ValueError for what is no layer, two layers of one name, or a second input.
     Source: Keras 3.15 `keras.Sequential`.
     """
 
