@@ -9,6 +9,7 @@ four times as long, so only the one launcher is one.
 """
 
 import contextlib
+import functools
 import struct
 import threading
 import zlib
@@ -31,6 +32,18 @@ from . import simd, threads
 _OPTIONS = {"error_model": "numpy", "nogil": True}
 
 
+def _finalize_for_linking(library):
+    """What numba does when a library is complete, without machine code of its own.
+
+    The JIT would take the first definition of a symbol it was given: the helper's own, not yet
+    optimised, in the place of the optimised one inside the kernel (ten times slower, until the next
+    process reads the kernel from the disk).
+    """
+    library._finalize_dynamic_globals()
+    library._verify_declare_only_symbols()
+    library._finalized = True
+
+
 def _nothing():
     return
 
@@ -49,6 +62,9 @@ class _LinkedLowering(NativeLowering):
         super().run_pass(state)
         # The caller's passes optimise everything linked into it; once is enough.
         state.library._optimize_final_module = _nothing
+        state.library._finalize_final_module = functools.partial(
+            _finalize_for_linking, state.library
+        )
         lowered = state["cr"]
         # numba tells functions apart by a builtin callable; this one is never called.
         token = [].append
