@@ -11,15 +11,13 @@ from operator import is_
 import numpy as np
 
 from kerasmirror._export import export
-from kerasmirror.autodiff.primitive import kernels_of
-from kerasmirror.autodiff.tape import no_grad
 from kerasmirror.core import checks, config, dtypes, serialization
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.scopes import name_scope
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.tracking import Tracker, untracked
 from kerasmirror.core.variable import Variable
-from kerasmirror.optimizers import clipping
+from kerasmirror.optimizers import clipping, step
 from kerasmirror.optimizers.flat import Block, FlatParameters
 from kerasmirror.optimizers.schedules import LearningRateSchedule
 
@@ -305,7 +303,7 @@ class Optimizer:
         if any([v.overwrite_with_gradient for v in variables]):
             gradients, variables = self._overwrite(gradients, variables)
         if gradients:
-            self._apply_arrays(gradients, variables)
+            step.apply_arrays(self, gradients, variables)
             for variable in variables:
                 if variable._constraint is not None:
                     variable.assign(variable._constraint(variable))
@@ -377,91 +375,8 @@ class Optimizer:
                 kept.append((gradient, variable))
         return [g for g, _ in kept], [v for _, v in kept]
 
-    def _apply_arrays(self, gradients, variables):
-        own = bool(
-            self.loss_scale_factor
-            or self.gradient_accumulation_steps
-            or self.clipnorm
-            or self.clipvalue
-            or self.global_clipnorm
-        )
-        blocks = self._blocks_of(variables)
-        for block in blocks:
-            if block.is_copy:
-                block.pull()
-            block.load(gradients, own)
-        if not own or self._prepare(blocks):
-            rate = self._current_rate()
-            self._apply_weight_decay(blocks, rate)
-            self._update_blocks(blocks, rate)
-        for block in blocks:
-            if block.is_copy:
-                block.push()
-            block.release()
-        if self.use_ema:
-            self._update_average()
-
-    def _blocks_of(self, variables):
-        flat = self._flat
-        if flat is not None and variables is self._trainable_variables and flat.intact():
-            return flat.blocks
-        return [self._block_around(v, position) for position, v in enumerate(variables)]
-
-    def _block_around(self, variable, position):
-        block = Block.around(variable, position)
-        index = self._get_variable_index(variable)
-        if self._is_elementwise:
-            block.slots = [Block.around(state[index]) for state in self._slots]
-        for role, variables in (("average", self._averages), ("accumulator", self._accumulators)):
-            if variables and variables[index] is not None:
-                setattr(block, role, Block.around(variables[index]))
-        return block
-
-    def _prepare(self, blocks):
-        """Unscale, accumulate and clip gradients; whether this call is to update."""
-        k = kernels_of("cpu")
-        steps = self.gradient_accumulation_steps
-        for block in blocks:
-            gradient = block.gradient.data
-            if self.loss_scale_factor is not None:
-                k.scale(gradient, 1.0 / self.loss_scale_factor)
-            if steps:
-                k.axpy(block.accumulator.data, gradient, 1.0)
-        if steps:
-            if (int(self._iterations.data) + 1) % steps:
-                return False
-            for block in blocks:
-                block.gradient.data[...] = block.accumulator.data
-                k.scale(block.gradient.data, 1.0 / steps)
-            self._reset_accumulators(blocks)
-        clipping.clip(k, self, blocks)
-        return True
-
-    def _reset_accumulators(self, blocks):
-        for block in blocks:
-            block.accumulator.data.fill(0)
-        for accumulator in self._accumulators:
-            if accumulator is not None:
-                accumulator.data.fill(0)
-
     def before_update(self):
         """What a rule does once a step, before the `update_step` of each variable."""
-
-    def _update_blocks(self, blocks, rate):
-        self.before_update()
-        if self._is_elementwise:
-            for block in blocks:
-                self.update_step(block.gradient, block, rate)
-            return
-        rate = Tensor(np.asarray(rate, config.floatx()))
-        with no_grad(), name_scope(self.name, caller=self):
-            for block in blocks:
-                block.push()
-                (variable,) = block.variables
-                gradient = block.gradient.data.reshape(variable.shape)
-                gradient = Tensor(gradient.astype(variable.data.dtype, copy=False))
-                self.update_step(gradient, variable, rate)
-                block.pull()
 
     # Weight decay and averages
 
@@ -491,49 +406,10 @@ class Optimizer:
     def _decays_differ(self):
         return bool(self._excluded_ids) or self._excluded_pattern is not None
 
-    def _apply_weight_decay(self, blocks, rate):
-        # w - w * decay * rate, not w * (1 - decay * rate): near 1, float32 has steps of 6e-8.
-        axpy = kernels_of("cpu").axpy
-        if not self._decays_differ():
-            if self.weight_decay:
-                for block in blocks:
-                    axpy(block.data, block.data, -self.weight_decay * rate)
-            return
-        for block in blocks:
-            for variable, view in zip(block.variables, block.views, strict=True):
-                decay = self._decay_of(variable)
-                if decay:
-                    part = view.reshape(-1)
-                    axpy(part, part, -decay * rate)
-
-    def _update_average(self):
-        """average = momentum * average + (1 - momentum) * weights, for all variables."""
-        step = self.steps_done()
-        momentum = self.ema_momentum if step else 0.0
-        for block in self._blocks_of(self._trainable_variables):
-            if block.average is not None:
-                block.pull()
-                kernels_of("cpu").lerp(block.average.data, block.data, momentum)
-                block.push()
-        frequency = self.ema_overwrite_frequency
-        if frequency and (step + 1) % frequency == 0:
-            self._overwrite_with_average(self._trainable_variables)
-
-    def _overwrite_with_average(self, variables):
-        if len(variables) != len(self._averages):
-            raise ValueError(
-                f"{type(self).__name__}.finalize_variable_values: `var_list` must hold the "
-                f"{len(self._averages)} variables the optimizer was built with. "
-                f"Received: {len(variables)} variables"
-            )
-        for variable, average in zip(variables, self._averages, strict=True):
-            if average is not None:
-                variable.assign(average)
-
     def finalize_variable_values(self, var_list):
         """At the end of training: with `use_ema`, the weights become their moving average."""
         if self.use_ema:
-            self._overwrite_with_average(list(var_list))
+            step.overwrite_with_average(self, list(var_list))
 
     def scale_loss(self, loss):
         """The loss times `loss_scale_factor`, to be differentiated in its place."""

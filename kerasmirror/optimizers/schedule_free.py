@@ -54,6 +54,8 @@ class ScheduleFreeAdamW(Optimizer):
             if momentum is not None:
                 momentum.assign(variable)
 
+    elementwise = True
+
     def update_step(self, gradient, variable, learning_rate):
         dtype = variable.dtype
         t = ops.cast(self.iterations + 1, dtype)
