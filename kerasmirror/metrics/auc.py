@@ -8,9 +8,9 @@ from kerasmirror._export import export
 from kerasmirror.core import checks, config
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.metrics.confusion import (
-    _PRECISION,
-    _RECALL,
-    _Counting,
+    PRECISION,
+    RECALL,
+    Counting,
     counts,
     even_thresholds,
     ratio,
@@ -22,7 +22,7 @@ _SUMMATIONS = ("interpolation", "majoring", "minoring")
 
 
 @export("metrics.AUC")
-class AUC(_Counting):
+class AUC(Counting):
     """The area under a curve drawn through `num_thresholds` points.
 
     Args: curve is "ROC" (recall over false positive rate), "PR" (precision over recall) or
@@ -120,10 +120,10 @@ class AUC(_Counting):
         return self._mean_of_labels((x[:-1] - x[1:]) * height)
 
     def _roc(self):
-        return self._rates(("false_positives", "true_negatives"), _RECALL)
+        return self._rates(("false_positives", "true_negatives"), RECALL)
 
     def _pr(self):
-        return self._rates(_RECALL, _PRECISION)
+        return self._rates(RECALL, PRECISION)
 
     def _prgain(self):
         tp, fp, tn, fn = (getattr(self, name).data for name in self.kept)

@@ -105,7 +105,7 @@ def _thresholds(owner, thresholds, default):
     return items
 
 
-class _Counting(Metric):
+class Counting(Metric):
     """A metric that keeps some of the four counts in variables of their names."""
 
     kept = KINDS
@@ -126,9 +126,9 @@ class _Counting(Metric):
         ]
 
 
-_RECALL = ("true_positives", "false_negatives")
-_PRECISION = ("true_positives", "false_positives")
-_SPECIFICITY = ("true_negatives", "false_positives")
+RECALL = ("true_positives", "false_negatives")
+PRECISION = ("true_positives", "false_positives")
+SPECIFICITY = ("true_negatives", "false_positives")
 
 
 class _Count(Metric):
@@ -194,7 +194,7 @@ class FalseNegatives(_Count):
     kind = "false_negatives"
 
 
-class _Share(_Counting):
+class _Share(Counting):
     """True positives by a whole, at one or several thresholds, of the top k or of one class."""
 
     def __init__(self, thresholds=None, top_k=None, class_id=None, name=None, dtype=None):
@@ -231,7 +231,7 @@ class Precision(_Share):
     counts. Source: Keras 3.15 `keras.metrics.Precision`.
     """
 
-    kept = _PRECISION
+    kept = PRECISION
 
 
 @export("metrics.Recall")
@@ -242,10 +242,10 @@ class Recall(_Share):
     counts. Source: Keras 3.15 `keras.metrics.Recall`.
     """
 
-    kept = _RECALL
+    kept = RECALL
 
 
-class _BestUnderConstraint(_Counting):
+class _BestUnderConstraint(Counting):
     """The best of one rate, over thresholds at which another is at least `value`."""
 
     constrained = dependent = ()
@@ -292,7 +292,7 @@ class SensitivityAtSpecificity(_BestUnderConstraint):
     Source: Keras 3.15 `keras.metrics.SensitivityAtSpecificity`.
     """
 
-    constrained, dependent = _SPECIFICITY, _RECALL
+    constrained, dependent = SPECIFICITY, RECALL
 
     def __init__(self, specificity, num_thresholds=200, class_id=None, name=None, dtype=None):
         super().__init__(specificity, "specificity", num_thresholds, class_id, name, dtype)
@@ -305,7 +305,7 @@ class SpecificityAtSensitivity(_BestUnderConstraint):
     Source: Keras 3.15 `keras.metrics.SpecificityAtSensitivity`.
     """
 
-    constrained, dependent = _RECALL, _SPECIFICITY
+    constrained, dependent = RECALL, SPECIFICITY
 
     def __init__(self, sensitivity, num_thresholds=200, class_id=None, name=None, dtype=None):
         super().__init__(sensitivity, "sensitivity", num_thresholds, class_id, name, dtype)
@@ -318,7 +318,7 @@ class PrecisionAtRecall(_BestUnderConstraint):
     Source: Keras 3.15 `keras.metrics.PrecisionAtRecall`.
     """
 
-    constrained, dependent = _RECALL, _PRECISION
+    constrained, dependent = RECALL, PRECISION
 
     def __init__(self, recall, num_thresholds=200, class_id=None, name=None, dtype=None):
         super().__init__(recall, "recall", num_thresholds, class_id, name, dtype)
@@ -331,7 +331,7 @@ class RecallAtPrecision(_BestUnderConstraint):
     Source: Keras 3.15 `keras.metrics.RecallAtPrecision`.
     """
 
-    constrained, dependent = _PRECISION, _RECALL
+    constrained, dependent = PRECISION, RECALL
 
     def __init__(self, precision, num_thresholds=200, class_id=None, name=None, dtype=None):
         super().__init__(precision, "precision", num_thresholds, class_id, name, dtype)
