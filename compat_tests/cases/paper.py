@@ -76,10 +76,14 @@ _ACTIVATIONS = {"r": "relu", "sm": "softmax"}
 
 
 def build_row(keras, row):
-    """The network of a row ("cifar:12"): He-uniform weights before relu, Glorot-uniform else."""
+    """The network of a row ("cifar:12")."""
     table, number = row.split(":")
-    structure = NETWORKS[table][int(number) - 1]
-    model = keras.Sequential([keras.Input(INPUT_SHAPES[table])])
+    return build(keras, NETWORKS[table][int(number) - 1], INPUT_SHAPES[table])
+
+
+def build(keras, structure, input_shape):
+    """The network of a structure: He-uniform weights before relu, Glorot-uniform else."""
+    model = keras.Sequential([keras.Input(input_shape)])
     for part in structure.split(";"):
         kind, inside, times = re.fullmatch(r"(C|M|DR|F|D)\(([^)]*)\)(?:x(\d))?", part).groups()
         for _ in range(int(times or 1)):

@@ -1,0 +1,86 @@
+"""What a timing was measured on: CPU, memory, system, versions, commit. No host name."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+PACKAGES = ("kerasmirror", "numpy", "numba", "keras", "tensorflow", "jax", "torch")
+
+
+def cpu_name():
+    """The processor's name as the system gives it."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    if platform.system() == "Darwin":
+        asked = subprocess.run(
+            ["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True
+        )
+        if asked.returncode == 0:
+            return asked.stdout.strip()
+    return platform.processor() or platform.machine()
+
+
+def cores():
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def memory_gib():
+    """Main memory in GiB, or None where the system does not say."""
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def versions():
+    """The installed packages among those that matter here, with their versions."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit(folder):
+    """The checked-out commit of `folder`, or None outside a repository."""
+    try:
+        asked = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True
+        )
+    except OSError:
+        return None
+    return asked.stdout.strip() if asked.returncode == 0 else None
+
+
+def describe():
+    """All of it as one dictionary."""
+    return {
+        "cpu": cpu_name(),
+        "cores": cores(),
+        "memory_gib": memory_gib(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": versions(),
+        "commit": commit(Path(__file__).resolve().parent),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def sentence(machine):
+    """`describe()` as one line for a table's caption."""
+    packages = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    memory = f", {machine['memory_gib']} GiB" if machine["memory_gib"] else ""
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores{memory}, {machine['system']}; "
+        f"{packages}; {machine['date']}"
+    )
