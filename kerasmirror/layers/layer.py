@@ -124,7 +124,9 @@ class Layer:
         self._build_shapes = None
         self._first_input_shape = None
         self._call_signature = CallSignature(self.call)
-        self._supports_masking = type(self).compute_mask is not Layer.compute_mask
+        # A layer with a rule of its own is asked for a mask even where none came in.
+        self._makes_masks = type(self).compute_mask is not Layer.compute_mask
+        self._supports_masking = self._makes_masks
         self._convert_input_args = True
         self._allow_non_tensor_positional_args = False
         self._ready = True
@@ -491,7 +493,7 @@ class Layer:
             OPEN_CALLS.values = before
             if opened:
                 OPEN_CALLS.entry = None
-        if mask is not None:
+        if mask is not None or self._makes_masks:
             self._set_output_mask(first, outputs, mask)
         return outputs
 

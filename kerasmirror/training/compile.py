@@ -183,7 +183,8 @@ class CompileLoss:
                 continue
             value = self._loss_of(i, flat_true[i], flat_pred[i], flat_weight[i])
             if self.metrics:
-                next(trackers).update_state(value, sample_weight=flat_pred[i].shape[0])
+                # Batches count alike, whatever their size: so they do in Keras's graphs.
+                next(trackers).update_state(value)
             value = self._weighted(i, value)
             total = value if total is None else ops.add(total, value)
         return total

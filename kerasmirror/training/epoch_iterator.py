@@ -77,7 +77,8 @@ class EpochIterator:
                 count = min(count, steps - step)
             data = self._next(count)
             if data:
-                yield step, step + len(data) - 1, data
+                # As in Keras, an execution cut short by the epoch's end is named like a whole one.
+                yield step, step + self.steps_per_execution - 1, data
                 step += len(data)
                 self._taken += len(data)
             if len(data) < count:

@@ -432,7 +432,7 @@ class Trainer:
         return _joined(collected)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """One update from one batch; the loss and metrics so far (see `reset_metrics`)."""
+        """One update from one batch; the loss and metrics of this batch."""
         self._require_compiled("train_on_batch")
         if class_weight is not None:
             if sample_weight is not None:
@@ -444,13 +444,15 @@ class Trainer:
             sample_weight = batches.class_weights_to_sample_weights(y, class_weight)
         data = _one_batch(x, y, sample_weight)
         self._prepare(data)
+        self.reset_metrics()
         return self._results_of_batch(self.train_step(_as_tensors(data)), return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        """The loss and metrics with one batch more."""
+        """The loss and metrics of one batch."""
         self._require_compiled("test_on_batch")
         data = _one_batch(x, y, sample_weight)
         self._prepare(data)
+        self.reset_metrics()
         return self._results_of_batch(self.test_step(_as_tensors(data)), return_dict)
 
     def predict_on_batch(self, x):

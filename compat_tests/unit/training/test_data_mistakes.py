@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from cases.mistakes import Mistake, ones, other_types, place, raised_by
 
-
 X, Y = ones(6, 4), ones(6, 2)
 
 
