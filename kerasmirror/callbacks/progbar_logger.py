@@ -5,6 +5,7 @@ from __future__ import annotations
 from kerasmirror._export import export
 from kerasmirror.callbacks.callback import Callback
 from kerasmirror.callbacks.progress_bar import Progbar
+from kerasmirror.core import console
 from kerasmirror.core.console import print_msg
 
 
@@ -37,7 +38,10 @@ class ProgbarLogger(Callback):
 
     def set_params(self, params):
         super().set_params(params)
-        self.verbose = 1 if params["verbose"] == "auto" else params["verbose"]
+        self.verbose = params["verbose"]
+        if self.verbose == "auto":
+            # A file gets a line per epoch, not the hundreds of states of a bar.
+            self.verbose = 1 if console.can_redraw() else 2
         self.epochs = params["epochs"]
         self.target = params["steps"]
 

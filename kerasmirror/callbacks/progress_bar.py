@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
 
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.core import console
 from kerasmirror.core.console import print_msg
 
 _BOLD, _GREEN, _WHITE, _PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m"
@@ -55,12 +55,7 @@ class Progbar:
         if stateful_metrics is None and stateless_metrics is None:
             self.stateful_metrics = set()
         # Keras counts any POSIX system as able to redraw a line; its logs in files look the same.
-        self._dynamic_display = (
-            (hasattr(sys.stdout, "isatty") and sys.stdout.isatty())
-            or "ipykernel" in sys.modules
-            or "posix" in sys.modules
-            or "PYCHARM_HOSTED" in os.environ
-        )
+        self._dynamic_display = "posix" in sys.modules or console.can_redraw()
         self._seen_so_far = 0
         self._values = {}
         self._start = time.time()

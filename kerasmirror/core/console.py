@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 from kerasmirror.core import config
 
 _LOGGER = logging.getLogger("kerasmirror")
+
+
+def can_redraw():
+    """Whether stdout shows a line that is written over: a terminal or a notebook, but no file."""
+    terminal = hasattr(sys.stdout, "isatty") and sys.stdout.isatty()
+    return terminal or "ipykernel" in sys.modules or "PYCHARM_HOSTED" in os.environ
 
 
 def print_msg(message, line_break=True):

@@ -183,7 +183,8 @@ def fit(verbose, epochs, steps):
 
 
 @pytest.mark.parametrize("verbose", [1, "auto"])
-def test_the_logger_prints_epochs_and_their_bars(clock, capsys, verbose):
+def test_the_logger_prints_epochs_and_their_bars(clock, capsys, monkeypatch, verbose):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     fit(verbose, epochs=2, steps=2)
     lines = without_colours(capsys.readouterr().out).split("\n")
     assert lines[0] == "Epoch 1/2"
@@ -191,6 +192,15 @@ def test_the_logger_prints_epochs_and_their_bars(clock, capsys, verbose):
     assert lines[1].endswith("ms/step - loss: 0.5000 - val_loss: 7.0000")
     assert lines[2] == "Epoch 2/2"
     assert len(lines) == 5
+
+
+def test_auto_prints_plain_lines_where_stdout_is_no_terminal(clock, capsys):
+    fit("auto", epochs=2, steps=2)
+    text = capsys.readouterr().out
+    assert "\x1b" not in text and "\r" not in text
+    lines = text.split("\n")
+    assert [lines[0], lines[2], lines[4]] == ["Epoch 1/2", "Epoch 2/2", ""]
+    assert lines[1].startswith("2/2 - ") and lines[1].endswith(" - loss: 0.5000 - val_loss: 7.0000")
 
 
 def test_the_logger_names_no_epoch_when_there_is_one(clock, capsys):
