@@ -1,11 +1,15 @@
-"""Global settings: float type, epsilon, image layout, logging.
+"""Global settings: float type, epsilon, image layout, logging, threads.
 
 Public as `keras.config` and, in part, `keras.backend`.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+
 from kerasmirror._export import export
+from kerasmirror.core import checks
 from kerasmirror.version import KERAS_VERSION
 
 _FLOATX = "float32"
@@ -153,6 +157,56 @@ def set_max_steps_per_epoch(max_steps_per_epoch):
     """Cap the steps of any epoch (None: no cap)."""
     global _MAX_STEPS_PER_EPOCH
     _MAX_STEPS_PER_EPOCH = max_steps_per_epoch
+
+
+_THREADS_VARIABLE = "KERASMIRROR_NUM_THREADS"
+_KERNELS_THREADS = "kerasmirror.kernels.cpu.threads"
+
+
+@export("config.set_threads")
+def set_threads(count):
+    """Let the kernels use `count` threads, from 1 to the number of cores of this process.
+
+    It also sets KERASMIRROR_NUM_THREADS, which processes started from this one inherit.
+    Raises: ValueError for any other count. Source: our own, Keras leaves this to its backends.
+    """
+    count = _checked_threads(count, "keras.config.set_threads", "count")
+    # The kernels read the variable when they are loaded; loading them takes longer than most
+    # programs' settings should.
+    os.environ[_THREADS_VARIABLE] = str(count)
+    kernels = sys.modules.get(_KERNELS_THREADS)
+    if kernels is not None:
+        kernels.set_threads(count)
+
+
+@export("config.threads")
+def threads():
+    """How many threads the kernels use: `set_threads`, KERASMIRROR_NUM_THREADS, or every core.
+
+    Source: our own, Keras leaves this to its backends.
+    """
+    kernels = sys.modules.get(_KERNELS_THREADS)
+    if kernels is not None:
+        return kernels.thread_count()
+    asked = os.environ.get(_THREADS_VARIABLE)
+    if not asked:
+        return _most_threads()
+    number = int(asked) if asked.isdecimal() else asked
+    return _checked_threads(number, "keras.config.threads", _THREADS_VARIABLE)
+
+
+def _most_threads():
+    asked = os.environ.get("NUMBA_NUM_THREADS")
+    if asked:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _checked_threads(count, owner, name):
+    most = _most_threads()
+    if checks.is_int(count) and 1 <= count <= most:
+        return int(count)
+    checks.fail(owner, name, f"an int from 1 to {most}, the cores of this process", count)
 
 
 @export("version")

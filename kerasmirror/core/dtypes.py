@@ -21,7 +21,8 @@ ALLOWED = frozenset(
     (*FLOAT_TYPES, *INT_TYPES, "bool", "string", "complex64", "complex128")
     + ("float8_e4m3fn", "float8_e5m2", "int4", "uint4")
 )
-_PYTHON_TYPES = {bool: "bool", int: "int32", float: None, str: "string"}
+# As Keras on TensorFlow reads them, where a dtype is asked for by a Python type.
+_PYTHON_TYPES = {bool: "bool", int: "int64", float: "float32", str: "string", complex: "complex128"}
 
 # Each dtype's direct successors; the result of two is the least dtype above both. The starred
 # ones are the weak types of Python scalars.
@@ -44,7 +45,7 @@ _ABOVE = {
     "float32": ("float64",),
     "float64": (),
 }
-_WEAK = {"int*": "int32", "float*": None}
+_WEAK = {"int*": "int", "float*": "float"}
 
 
 def _close_upwards(name, seen):
@@ -66,9 +67,11 @@ def standardize_dtype(dtype):
     """
     if dtype.__class__ is str and dtype in ALLOWED:
         return dtype
-    if dtype is None or dtype is float:
+    if dtype is None:
         return config.floatx()
     name = _PYTHON_TYPES.get(dtype) if isinstance(dtype, type) else None
+    if dtype.__class__ is str and dtype == "int":
+        name = "int64"
     if name is None:
         name = _name_of(dtype)
     if name not in ALLOWED:
@@ -147,4 +150,5 @@ def _result_type(names, floatx):
 
 
 def _strong(name, floatx):
-    return (_WEAK[name] or floatx) if name in _WEAK else name
+    # Weak types have floatx's width; for bfloat16 that makes float16, in Keras too.
+    return f"{_WEAK[name]}{floatx[-2:]}" if name in _WEAK else name

@@ -7,6 +7,7 @@ from kerasmirror.layers import (  # noqa: F401 - loading them registers their pu
     global_pooling,
     input_spec,
     layer,
+    lookup,
     normalization,
     pooling,
     preprocessing,
