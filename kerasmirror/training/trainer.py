@@ -214,8 +214,8 @@ class Trainer:
         with all_or_nothing():
             y_pred, weights, gradients = self._gradients(x, y, sample_weight)
             results = compute_metrics(x, y, y_pred, sample_weight=sample_weight)
-        if gradients is not None:
-            self.optimizer.apply(gradients, weights)
+            if gradients is not None:
+                self.optimizer.apply(gradients, weights)
         return results
 
     def _gradients(self, x, y, sample_weight):
@@ -244,7 +244,8 @@ class Trainer:
         """Loss and metrics of one batch, without an update."""
         x, y, sample_weight = batches.unpack(data)
         y_pred = self(x, training=False)
-        if self._compile_loss is not None or self.losses:
+        own_loss = type(self).compute_loss is not Trainer.compute_loss
+        if self._compile_loss is not None or own_loss or self.losses:
             loss = self.compute_loss(
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False
             )
