@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from numbers import Integral
 
 from kerasmirror._export import export
 from kerasmirror.core import checks
@@ -171,8 +172,7 @@ def set_threads(count):
     Raises: ValueError for any other count. Source: our own, Keras leaves this to its backends.
     """
     count = _checked_threads(count, "keras.config.set_threads", "count")
-    # The kernels read the variable when they are loaded; loading them takes longer than most
-    # programs' settings should.
+    # The kernels read the variable when they are loaded, which a setting should not wait for.
     os.environ[_THREADS_VARIABLE] = str(count)
     kernels = sys.modules.get(_KERNELS_THREADS)
     if kernels is not None:
@@ -204,7 +204,8 @@ def _most_threads():
 
 def _checked_threads(count, owner, name):
     most = _most_threads()
-    if checks.is_int(count) and 1 <= count <= most:
+    whole = isinstance(count, Integral) and not isinstance(count, bool)
+    if whole and 1 <= count <= most:
         return int(count)
     checks.fail(owner, name, f"an int from 1 to {most}, the cores of this process", count)
 
