@@ -19,11 +19,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import machine
 import numpy as np
 import op_cases
 import peaks
 
+from kerasmirror.commands import machine
 from kerasmirror.kernels import for_device
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -4,7 +4,7 @@ import importlib.util
 import statistics
 import sys
 
-import machine
+from kerasmirror.commands import machine
 
 BEGIN = "<!-- timing table: written by scripts/bench_vs_tensorflow.py -->"
 END = "<!-- end of timing table -->"

@@ -35,7 +35,8 @@ import tempfile
 from pathlib import Path
 
 import bench_report
-import machine
+
+from kerasmirror.commands import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 CHILD = Path(__file__).with_name("timing_child.py")
@@ -55,6 +56,17 @@ SWEEPS = {
 }
 # As CIFAR row 4 of the paper, with as many layers or as large an image as the sweep says.
 SWEEP_STRUCTURE = "C(3,32,r)x{depth};M(2);DR(0.125);F();D(128,r);DR(0.25);D(10,sm)"
+
+
+def commit():
+    """The checked-out commit, or None outside a repository or without git."""
+    try:
+        asked = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+        )
+    except OSError:
+        return None
+    return asked.stdout.strip() if asked.returncode == 0 else None
 
 
 def spec_of_row(row, options):
@@ -260,7 +272,12 @@ def arguments():
 def measure_all(options):
     """The whole of results.json."""
     peers = [OURS, *installed_peers(options.peers.split(","), options.peer_python)]
-    result = {"machine": machine.describe(), "seed": SEED, "rounds": options.rounds}
+    result = {
+        "machine": machine.describe(),
+        "commit": commit(),
+        "seed": SEED,
+        "rounds": options.rounds,
+    }
     if options.sweep:
         row = chosen_rows(options.rows or "mnist:4")[0]
         points = time_sweep(options.sweep, row, peers, options)

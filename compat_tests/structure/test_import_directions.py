@@ -41,6 +41,8 @@ ALLOWED = {
     "datasets": ANYTHING,
     "utils": ANYTHING,
     "parity": ANYTHING,
+    "commands": ANYTHING | {"kernels"},
+    "__main__": {"commands", "parity"},
     "__init__": {"_export", "version"},
 }
 

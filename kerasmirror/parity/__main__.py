@@ -15,8 +15,8 @@ import kerasmirror
 from kerasmirror.parity import compare_model
 
 
-def main():
-    """Parse the command line, compare, print the report; exit status 1 when the two differ."""
+def main(arguments=None):
+    """Compare as `arguments` (default: the command line) say, print; status 1 if they differ."""
     parser = argparse.ArgumentParser(prog="python -m kerasmirror.parity", description=__doc__)
     parser.add_argument("model", help="FILE:FUNCTION, where FUNCTION(keras) gives a model")
     parser.add_argument("--loss", default="sparse_categorical_crossentropy")
@@ -25,7 +25,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--samples", type=int, default=256)
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     file, _, name = options.model.partition(":")
     spec = importlib.util.spec_from_file_location("parity_model", file)
     module = importlib.util.module_from_spec(spec)

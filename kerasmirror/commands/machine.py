@@ -1,13 +1,21 @@
-"""What a timing was measured on: CPU, memory, system, versions, commit. No host name."""
+"""What a program runs on: CPU, memory, system, versions. No host name."""
 
 import datetime
 import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from pathlib import Path
 
-PACKAGES = ("kerasmirror", "numpy", "numba", "keras", "tensorflow", "jax", "torch")
+from kerasmirror.version import __version__
+
+try:
+    import resource
+except ImportError:  # Windows has no such module
+    resource = None
+
+PACKAGES = ("numpy", "numba", "llvmlite", "keras", "tensorflow", "jax", "torch")
 
 
 def cpu_name():
@@ -41,26 +49,23 @@ def memory_gib():
         return None
 
 
+def peak_memory():
+    """The largest resident memory of this process so far in bytes; None where nothing says."""
+    if resource is None:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
 def versions():
     """The installed packages among those that matter here, with their versions."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "kerasmirror": __version__}
     for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def commit(folder):
-    """The checked-out commit of `folder`, or None outside a repository."""
-    try:
-        asked = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True
-        )
-    except OSError:
-        return None
-    return asked.stdout.strip() if asked.returncode == 0 else None
 
 
 def describe():
@@ -71,7 +76,6 @@ def describe():
         "memory_gib": memory_gib(),
         "system": f"{platform.system()} {platform.machine()}",
         "versions": versions(),
-        "commit": commit(Path(__file__).resolve().parent),
         "date": datetime.date.today().isoformat(),
     }
 

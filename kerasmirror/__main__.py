@@ -1,0 +1,30 @@
+"""`python -m kerasmirror info | warm | parity`: the commands of this package."""
+
+import argparse
+import sys
+
+from kerasmirror.commands import info, warm
+from kerasmirror.parity import __main__ as parity
+
+
+def main(arguments=None):
+    """Run the command that `arguments` (default: the command line) name; gives its exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["parity"]:
+        return parity.main(arguments[1:])  # it has a parser of its own, --help included
+    parser = argparse.ArgumentParser(
+        prog="python -m kerasmirror", description="Keras 3's API on home-made layers and kernels."
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    about = "versions, CPU, threads, folder of compiled kernels, memory"
+    info.add_arguments(commands.add_parser("info", help=about, description=about))
+    about = "compile the kernels of common networks into the cache"
+    warming = commands.add_parser("warm", help=about, description=about)
+    warm.add_arguments(warming)
+    commands.add_parser("parity", help="compare a model with real Keras")
+    options = parser.parse_args(arguments)
+    return info.run(options) if options.command == "info" else warm.run(options, warming)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What `python -m kerasmirror` can do; each command is a file."""
