@@ -1,4 +1,4 @@
-"""Layer: weights, build, call, losses and config of everything a model is made of."""
+"""Layer: how everything a model is made of is built, called, penalized and described."""
 
 from __future__ import annotations
 
@@ -8,25 +8,19 @@ import warnings
 
 import numpy as np
 
-from kerasmirror import _export, activations, constraints, initializers, ops, regularizers
+from kerasmirror import ops, regularizers
 from kerasmirror._export import export
-from kerasmirror.core import dtype_policy, dtypes, scopes, serialization, tree
+from kerasmirror.core import dtype_policy, dtypes, scopes, tree
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.symbolic import KerasTensor, any_symbolic, standardize_shape
 from kerasmirror.core.tensor import Tensor, get_keras_mask, set_keras_mask
-from kerasmirror.core.tracking import Tracker
 from kerasmirror.core.variable import Variable
 from kerasmirror.layers import call_spec
 from kerasmirror.layers.call_spec import OPEN_CALLS, CallSignature
 from kerasmirror.layers.input_spec import check_inputs
-from kerasmirror.metrics.metric import Metric
+from kerasmirror.layers.layer_config import config_of, layer_of
+from kerasmirror.layers.layer_state import LayerState
 from kerasmirror.ops.tensor import convert_input
-from kerasmirror.random import SeedGenerator
-
-_LOCKED = (
-    "Layer: all variables and sublayers must be created in `__init__()` or `build()`. "
-    "Received: a new one for a layer that is built already"
-)
 
 
 def _wrap_build(build):
@@ -52,7 +46,7 @@ def _wrap_build(build):
 
 
 @export("Layer", "layers.Layer")
-class Layer:
+class Layer(LayerState):
     """Base of all layers: state made in `__init__` or `build`, computation in `call`.
 
     Subclasses write `__init__`, `build(input_shape)` with `add_weight`, and `call(inputs, ...)`
@@ -131,129 +125,7 @@ class Layer:
         self._allow_non_tensor_positional_args = False
         self._ready = True
 
-    # Tracking
-
-    def _start_tracking(self):
-        if "_tracker" in self.__dict__:
-            return
-        put = functools.partial(object.__setattr__, self)
-        for kind in ("_trainable_variables", "_non_trainable_variables", "_layers", "_metrics"):
-            put(kind, [])
-        put("_seed_generators", [])
-        put(
-            "_tracker",
-            Tracker(
-                {
-                    "trainable_variables": (
-                        lambda x: isinstance(x, Variable) and x.trainable,
-                        self._trainable_variables,
-                    ),
-                    "non_trainable_variables": (
-                        lambda x: isinstance(x, Variable) and not x.trainable,
-                        self._non_trainable_variables,
-                    ),
-                    "layers": (lambda x: isinstance(x, Layer), self._layers),
-                    "metrics": (lambda x: isinstance(x, Metric), self._metrics),
-                    "seed_generators": (
-                        lambda x: isinstance(x, SeedGenerator),
-                        self._seed_generators,
-                    ),
-                }
-            ),
-        )
-
-    def __setattr__(self, name, value):
-        if "_tracker" not in self.__dict__:
-            self._start_tracking()
-        if type(value) not in _UNTRACKED and not self.__dict__.get("_tracking_off"):
-            before = self.__dict__.get(name)
-            if before is not None and before is not value:
-                self._tracker.untrack(before)
-            value = self._tracker.track(value)
-        property_of_class = getattr(type(self), name, None)
-        if isinstance(property_of_class, property):
-            property_of_class.__set__(self, value)
-        else:
-            self.__dict__[name] = value
-
-    def __delattr__(self, name):
-        self._tracker.untrack(self.__dict__.get(name))
-        object.__delattr__(self, name)
-
-    def _lock_state(self):
-        self._tracker.lock(f"{_LOCKED}: {type(self).__name__} '{self._name}'")
-
-    # Names and dtypes
-
-    @property
-    def name(self):
-        return self._name
-
-    @property
-    def path(self):
-        return self._path
-
-    def _name_scope(self):
-        return scopes.name_scope(self._name, caller=self)
-
-    @property
-    def dtype_policy(self):
-        return self._dtype_policy
-
-    @dtype_policy.setter
-    def dtype_policy(self, value):
-        self._dtype_policy = dtype_policy.get(value)
-
-    @property
-    def dtype(self):
-        return self._dtype_policy.variable_dtype
-
-    @property
-    def variable_dtype(self):
-        return self._dtype_policy.variable_dtype
-
-    @property
-    def compute_dtype(self):
-        return self._dtype_policy.compute_dtype
-
-    @property
-    def input_dtype(self):
-        return self._dtype_policy.compute_dtype
-
-    @property
-    def quantization_mode(self):
-        return self._dtype_policy.quantization_mode
-
-    @property
-    def input_spec(self):
-        return self._input_spec
-
-    @input_spec.setter
-    def input_spec(self, value):
-        self._input_spec = value
-
-    @property
-    def supports_masking(self):
-        return self._supports_masking
-
-    @supports_masking.setter
-    def supports_masking(self, value):
-        self._supports_masking = value
-
-    @property
-    def trainable(self):
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value):
-        value = bool(value)
-        self._trainable = value
-        for variable in self._trainable_variables:
-            variable.trainable = value
-        for layer in self._layers:
-            layer.trainable = value
-
-    # Weights
+    # Building
 
     def build(self, input_shape):
         """Make the weights for inputs of `input_shape`; the base class has none to make."""
@@ -272,183 +144,6 @@ class Layer:
             placeholders = _placeholders(input_shape, self.compute_dtype)
             with self._name_scope():
                 self.call(placeholders)
-
-    def add_weight(
-        self,
-        shape=None,
-        initializer=None,
-        dtype=None,
-        trainable=True,
-        autocast=True,
-        regularizer=None,
-        constraint=None,
-        aggregation="none",
-        overwrite_with_gradient=False,
-        name=None,
-    ):
-        """Create and track a Variable of this layer.
-
-        `shape` must be known in full (default: a scalar). The initializer defaults to
-        "glorot_uniform" for floats and to "zeros" otherwise, the dtype to the layer's.
-        """
-        self._check_ready()
-        if isinstance(shape, str):
-            raise ValueError(
-                "Layer.add_weight: `name` must be passed by keyword. Received: "
-                f"add_weight({shape!r}, ...)"
-            )
-        shape = () if shape is None else shape
-        dtype = self.variable_dtype if dtype is None else dtypes.standardize_dtype(dtype)
-        if initializer is None:
-            initializer = "glorot_uniform" if "float" in dtype else "zeros"
-        with self._name_scope():
-            variable = Variable(
-                initializers.get(initializer),
-                shape=shape,
-                dtype=dtype,
-                trainable=trainable,
-                autocast=autocast,
-                aggregation=aggregation,
-                name=name,
-            )
-        variable.regularizer = regularizers.get(regularizer)
-        variable.constraint = constraints.get(constraint)
-        variable.overwrite_with_gradient = overwrite_with_gradient
-        self._tracker.track(variable)
-        if not self._trainable:
-            variable.trainable = False
-        return variable
-
-    def add_variable(
-        self,
-        shape,
-        initializer,
-        dtype=None,
-        trainable=True,
-        autocast=True,
-        regularizer=None,
-        constraint=None,
-        name=None,
-    ):
-        """The same as `add_weight`."""
-        return self.add_weight(
-            shape=shape,
-            initializer=initializer,
-            dtype=dtype,
-            trainable=trainable,
-            autocast=autocast,
-            regularizer=regularizer,
-            constraint=constraint,
-            name=name,
-        )
-
-    @property
-    def weights(self):
-        own = self._trainable_variables + self._non_trainable_variables
-        return _unique(own + [w for layer in self._layers for w in layer.weights])
-
-    @property
-    def variables(self):
-        found = self._trainable_variables + self._non_trainable_variables
-        found += [generator.state for generator in self._seed_generators]
-        for layer in self._layers:
-            found += layer.variables
-        return _unique(found)
-
-    @property
-    def trainable_weights(self):
-        return [v for v in self.weights if v.trainable] if self._trainable else []
-
-    @property
-    def non_trainable_weights(self):
-        return [v for v in self.weights if not v.trainable] if self._trainable else self.weights
-
-    @property
-    def trainable_variables(self):
-        return [v for v in self.variables if v.trainable] if self._trainable else []
-
-    @property
-    def non_trainable_variables(self):
-        if not self._trainable:
-            return self.variables
-        return [v for v in self.variables if not v.trainable]
-
-    @property
-    def metrics(self):
-        return list(self._metrics) + [m for layer in self._layers for m in layer.metrics]
-
-    @property
-    def metrics_variables(self):
-        return [variable for metric in self.metrics for variable in metric.variables]
-
-    def get_weights(self):
-        """The values of `weights`, as NumPy arrays."""
-        return [variable.numpy() for variable in self.weights]
-
-    def set_weights(self, weights):
-        """Overwrite the values of `weights`; all shapes are checked before the first is written.
-
-        Raises: ValueError when the number of arrays or a shape differs.
-        """
-        variables = self.weights
-        owner = f"{type(self).__name__}.set_weights"
-        if not isinstance(weights, (list, tuple)):
-            raise TypeError(
-                f"{owner}: `weights` must be a list of arrays, as get_weights() gives it. "
-                f"Received: weights of type {type(weights)}"
-            )
-        arrays = [np.asarray(value) for value in weights]
-        if len(arrays) != len(variables):
-            raise ValueError(
-                f"{owner}: `weights` must be {len(variables)} arrays for "
-                f"layer '{self._name}'. Received: {len(arrays)} arrays"
-            )
-        for variable, array in zip(variables, arrays, strict=True):
-            if variable.shape != array.shape:
-                raise ValueError(
-                    f"{owner}: the array for '{variable.path}' must have "
-                    f"shape {variable.shape}. Received: shape {array.shape}"
-                )
-            if array.dtype.kind in "USOc":
-                raise ValueError(
-                    f"{owner}: the array for '{variable.path}' must hold real numbers. "
-                    f"Received: dtype {array.dtype}"
-                )
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
-
-    def count_params(self):
-        """The number of scalars in `weights`.
-
-        Raises: ValueError when the layer is not built.
-        """
-        if not self.built:
-            raise ValueError(
-                f"{type(self).__name__}.count_params: layer '{self._name}' must be built first, by "
-                "calling it on data or by `layer.build(input_shape)`."
-            )
-        return sum(int(np.prod(variable.shape, dtype=np.int64)) for variable in self.weights)
-
-    def save_own_variables(self, store):
-        """Put the layer's own variables into the dict-like `store`, under "0", "1", ..."""
-        for i, variable in enumerate(self._trainable_variables + self._non_trainable_variables):
-            store[f"{i}"] = variable
-
-    def load_own_variables(self, store):
-        """Take the layer's own variables from the dict-like `store`.
-
-        Raises: ValueError when their number differs.
-        """
-        variables = self._trainable_variables + self._non_trainable_variables
-        if len(store.keys()) != len(variables):
-            hint = "" if self.built or variables else ", and the layer has not been built yet"
-            raise ValueError(
-                f"Layer '{self._name}' has {len(variables)} variables "
-                f"{[v.name for v in variables]}{hint}. "
-                f"Received: {len(store.keys())} variables in the file"
-            )
-        for i, variable in enumerate(variables):
-            variable.assign(store[f"{i}"])
 
     # Calling
 
@@ -743,41 +438,7 @@ class Layer:
         Raises: NotImplementedError for a class with arguments of its own that are not plain data.
         """
         self._check_ready()
-        config = {
-            "name": self._name,
-            "trainable": self._trainable,
-            "dtype": dtype_policy.serialize(self._dtype_policy),
-        }
-        if self.activity_regularizer is not None:
-            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
-        public = next(c for c in type(self).__mro__ if _export.public_path(c) is not None)
-        for key in _own_arguments(public):
-            if hasattr(self, key):
-                config[key] = _plain(key, getattr(self, key))
-        if type(self).get_config is Layer.get_config and public is not type(self):
-            config.update(self._plain_init_arguments())
-        return config
-
-    def _plain_init_arguments(self):
-        args, kwargs = self._init_arguments
-        try:
-            given = inspect.signature(type(self).__init__).bind(self, *args, **kwargs).arguments
-        except TypeError:
-            given = {}
-        given = dict(list(given.items())[1:])
-        given.update(given.pop("kwargs", {}))
-        plain = {}
-        for key, value in given.items():
-            if key in ("name", "trainable", "dtype"):
-                continue
-            leaves = tree.flatten(value)
-            if not all(isinstance(leaf, (str, int, float, bool, type(None))) for leaf in leaves):
-                raise NotImplementedError(
-                    f"{type(self).__name__}: a layer whose constructor takes more than plain data "
-                    f"must define get_config(). Received: {key}={value!r}"
-                )
-            plain[key] = value
-        return plain
+        return config_of(self, is_derived=type(self).get_config is Layer.get_config)
 
     @classmethod
     def from_config(cls, config):
@@ -785,16 +446,7 @@ class Layer:
 
         Raises: TypeError when the config does not fit the constructor.
         """
-        config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = dtype_policy.deserialize(config["dtype"])
-        try:
-            return cls(**config)
-        except TypeError as error:
-            raise TypeError(
-                f"{cls.__name__}.from_config: `config` must fit the constructor: {error}. "
-                f"Received: config={config!r}"
-            ) from error
+        return layer_of(cls, config)
 
     def get_build_config(self):
         """What `build_from_config` needs to make the weights again: the input shape."""
@@ -812,24 +464,8 @@ class Layer:
             elif "shapes_dict" in config:
                 self.build(**config["shapes_dict"])
 
-    def _check_ready(self):
-        if not self.__dict__.get("_ready"):
-            raise RuntimeError(
-                f"In layer '{type(self).__name__}', `super().__init__()` must be called first in "
-                "`__init__()`."
-            )
-
     def __repr__(self):
         return f"<{type(self).__name__} name={self.__dict__.get('_name')}, built={self.built}>"
-
-
-# Assigning values of these types cannot concern the tracker.
-_UNTRACKED = frozenset((int, float, bool, str, type(None), np.ndarray, Tensor, type(lambda: 0)))
-
-
-def _unique(variables):
-    seen = set()
-    return [v for v in variables if not (id(v) in seen or seen.add(id(v)))]
 
 
 def _to_input(value, autocast, dtype, owner):
@@ -869,17 +505,3 @@ def _placeholders(shape, dtype):
     if isinstance(shape, (list, tuple)) and any(isinstance(s, (list, tuple, dict)) for s in shape):
         return type(shape)(_placeholders(value, dtype) for value in shape)
     return KerasTensor(standardize_shape(shape), dtype)
-
-
-@functools.cache
-def _own_arguments(cls):
-    """The constructor arguments of `cls` that are not the base class's."""
-    base = {"self", "kwargs", "args", "name", "trainable", "dtype", "autocast"}
-    base.add("activity_regularizer")
-    return [name for name in inspect.signature(cls.__init__).parameters if name not in base]
-
-
-def _plain(key, value):
-    if key == "activation" or key.endswith("_activation"):
-        return activations.serialize(value)
-    return serialization.serialize_keras_object(value)
