@@ -1,4 +1,4 @@
-"""The levels: imports point down only, numba stays under kernels/, `import kerasmirror` is light."""
+"""The levels: imports point down, numba stays under kernels/, `import kerasmirror` is light."""
 
 import ast
 import subprocess
