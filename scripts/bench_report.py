@@ -225,6 +225,9 @@ def plot(result, path):
     print(f"plot: {path}")
 
 
+_RATIO_TICKS = (0.1, 0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
 def _plot_rows(pyplot, result):
     keys = ("train", "predict", "predict_one", "first_epoch")
     peers = others(result) or [OURS]
@@ -237,8 +240,14 @@ def _plot_rows(pyplot, result):
         for number, peer in enumerate(peers):
             height = 0.8 / len(peers)
             places = [i + number * height for i in range(len(names))]
-            values = [ratio_of(row, peer, key) or 0 for row in result["rows"]]
-            axis.barh(places, values, height, label=NAMES.get(peer, peer))
+            # From 1 on, so that a bar to the left is a network in which kerasmirror is behind.
+            widths = [(ratio_of(row, peer, key) or 1) - 1 for row in result["rows"]]
+            axis.barh(places, widths, height, left=1, label=NAMES.get(peer, peer))
+        axis.set_xscale("log")
+        low, high = axis.get_xlim()
+        ticks = [tick for tick in _RATIO_TICKS if low <= tick <= high]
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.set_xticks([], minor=True)
         axis.axvline(1, color="black", linewidth=0.8)
         axis.set_title(headings[key].rsplit(", ", 1)[0], fontsize=9)
         axis.set_xlabel("peer's time / kerasmirror's", fontsize=8)
@@ -258,9 +267,12 @@ def _plot_sweep(pyplot, result):
             points = [(p[kind], p["peers"][peer].get(key)) for p in result["points"]]
             points = [(x, y) for x, y in points if y is not None]
             axis.plot(*zip(*points, strict=True), marker="o", label=NAMES.get(peer, peer))
+        values = [point[kind] for point in result["points"]]
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(values, values)
         axis.set_xlabel(kind)
         axis.set_ylabel(label)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(bottom=0, top=1.05 * axis.get_ylim()[1])
         axis.legend()
     return figure
 

@@ -25,7 +25,6 @@ batches, cores, numbers of layers or images.
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import statistics
@@ -204,24 +203,42 @@ def time_sweep(kind, row, peers, options):
     return points
 
 
+# Prints what another interpreter has of the packages in its arguments: name to version.
+PROBE = """
+import importlib.metadata, importlib.util, json, sys
+found = {}
+for name in sys.argv[1:]:
+    if importlib.util.find_spec(name):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "of unknown version"
+print(json.dumps(found))
+"""
+
+
+def versions_in(python, names):
+    """Name to version of the installed ones among `names`, in the environment of `python`."""
+    done = subprocess.run([python, "-c", PROBE, *names], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"--peer-python: {python} does not run: {done.stderr.strip()[-200:]}")
+    return json.loads(done.stdout)
+
+
 def installed_peers(names, python):
-    """Those of the peers that can be measured; says which cannot."""
-    found = []
+    """(those of the peers that can be measured, versions); says which cannot."""
     for name in names:
         if name not in PEERS:
             sys.exit(f"--peers: must be among {', '.join(PEERS)}. Received: {name}")
-        if python == sys.executable:
-            missing = [need for need in ("keras", name) if not importlib.util.find_spec(need)]
-        else:
-            probe = f"import importlib.util as u; print([n for n in ('keras', {name!r}) "
-            probe += "if not u.find_spec(n)])"
-            done = subprocess.run([python, "-c", probe], capture_output=True, text=True)
-            missing = [] if done.stdout.strip() == "[]" else [done.stdout.strip() or python]
+    versions = versions_in(python, ["keras", *names])
+    found = []
+    for name in names:
+        missing = [need for need in ("keras", name) if need not in versions]
         if missing:
             print(f"{name}: left out, {' and '.join(missing)} not installed", file=sys.stderr)
         else:
             found.append(name)
-    return found
+    return found, versions
 
 
 def chosen_rows(text):
@@ -271,9 +288,15 @@ def arguments():
 
 def measure_all(options):
     """The whole of results.json."""
-    peers = [OURS, *installed_peers(options.peers.split(","), options.peer_python)]
+    others, versions = installed_peers(options.peers.split(","), options.peer_python)
+    peers = [OURS, *others]
+    about = machine.describe()
+    # What is installed beside kerasmirror but takes no part has no place in the caption.
+    kept = {k: v for k, v in about["versions"].items() if k not in ("keras", *PEERS)}
+    theirs = {k: v for k, v in versions.items() if others and k in ("keras", *others)}
+    about["versions"] = {**kept, **theirs}
     result = {
-        "machine": machine.describe(),
+        "machine": about,
         "commit": commit(),
         "seed": SEED,
         "rounds": options.rounds,

@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cases import paper
 
@@ -125,6 +126,13 @@ def test_a_plot_is_drawn_or_its_absence_explained(tmp_path, capsys):
         assert capsys.readouterr().err == expected
 
 
+def test_another_interpreter_is_asked_what_it_has(capsys):
+    found = bench_vs_tensorflow.versions_in(sys.executable, ["numpy", "no_such_package"])
+    assert found == {"numpy": np.__version__}
+    with pytest.raises(SystemExit, match="--peers: must be among tensorflow, jax, torch. Rec.* tf"):
+        bench_vs_tensorflow.installed_peers(["tf"], sys.executable)
+
+
 def test_rows_are_chosen_by_name_table_or_all():
     assert bench_vs_tensorflow.chosen_rows("all") == paper.ROWS
     chosen = bench_vs_tensorflow.chosen_rows("cifar:12,olivetti,olivetti:2")
@@ -182,7 +190,7 @@ def test_the_depth_of_a_sweep_is_the_number_of_convolutions():
 
 
 def test_one_tiny_row_without_any_peer(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench_vs_tensorflow.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(bench_vs_tensorflow, "versions_in", lambda python, names: {})
     options = ["--rows", "mnist:1", "--rounds", 1, "--steps", 2, "--epochs", 1, "--batch", 16]
     assert run_script(bench_vs_tensorflow, monkeypatch, *options, "--out", tmp_path) == 0
     printed = capsys.readouterr()
@@ -203,7 +211,7 @@ def test_one_tiny_row_without_any_peer(tmp_path, monkeypatch, capsys):
 
 
 def test_a_child_that_fails_is_reported_with_its_last_words(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench_vs_tensorflow.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(bench_vs_tensorflow, "versions_in", lambda python, names: {})
     monkeypatch.setitem(bench_vs_tensorflow.paper.NETWORKS, "mnist", ["F();D(10,nothing)"])
     monkeypatch.setattr(bench_vs_tensorflow.paper, "ROWS", ["mnist:1"])
     options = ["--rounds", 1, "--steps", 1, "--out", tmp_path]
