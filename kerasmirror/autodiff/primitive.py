@@ -12,6 +12,7 @@ import functools
 
 from kerasmirror import kernels
 from kerasmirror.autodiff.tape import ACTIVE
+from kerasmirror.core.node import Node, OperationCall, keeps_history
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import next_key
@@ -59,10 +60,18 @@ class Primitive:
             if value is not None and not hasattr(value, "shape"):
                 raise TypeError(f"{self.name}: inputs must be tensors. Received: {value!r}")
         result = self.spec(*inputs, **options)
-        if isinstance(result, list):
-            return tuple([KerasTensor(shape, dtype) for shape, dtype in result])
-        shape, dtype = result
-        return KerasTensor(shape, dtype)
+        many = isinstance(result, list)
+        placeholders = [value for value in inputs if isinstance(value, KerasTensor)]
+        kept = keeps_history(placeholders)
+        traceable = all(value.record_history for value in placeholders)
+        outputs = [
+            KerasTensor(shape, dtype, record_history=traceable)
+            for shape, dtype in (result if many else [result])
+        ]
+        if kept:
+            call = OperationCall(self.name, functools.partial(self, **options))
+            Node(call, inputs, {}, outputs)
+        return tuple(outputs) if many else outputs[0]
 
     def __repr__(self):
         return f"<primitive {self.name}>"

@@ -158,8 +158,29 @@ def serialize_keras_object(obj):
     return described
 
 
+_SAVED_AS = {}
+
+
+def saved_as(module):
+    """Decorator for a class without a public name: configs name it as if it stood in `module`."""
+
+    def register(cls):
+        _SAVED_AS[cls] = module
+        return cls
+
+    return register
+
+
 def _describe(symbol, config, class_name):
     path = _export.public_path(symbol)
+    if symbol in _SAVED_AS:
+        name = symbol.__name__
+        return {
+            "module": _SAVED_AS[symbol],
+            "class_name": name,
+            "config": config,
+            "registered_name": name,
+        }
     if path is not None:
         module, _, name = f"keras.{path}".rpartition(".")
         registered = None
@@ -284,6 +305,9 @@ def find_symbol(name, module, config, custom_objects=None, module_objects=None):
             symbol = _export.lookup(f"{module}.{name}"[len("keras.") :])
             if symbol is not None and (module != "keras" or inspect.isclass(symbol)):
                 return symbol
+    for symbol, saved_module in _SAVED_AS.items():
+        if (module, name) == (saved_module, symbol.__name__):
+            return symbol
     raise TypeError(
         f"keras: cannot find {name!r} (module {module!r}). Only public names of Keras and your own "
         "registered classes can be loaded; pass yours as "

@@ -12,6 +12,7 @@ from kerasmirror import ops, regularizers
 from kerasmirror._export import export
 from kerasmirror.core import dtype_policy, dtypes, scopes, tree
 from kerasmirror.core.names import auto_name
+from kerasmirror.core.node import Node, is_recording, keeps_history, placeholders_in, recording
 from kerasmirror.core.symbolic import KerasTensor, any_symbolic, standardize_shape
 from kerasmirror.core.tensor import Tensor, get_keras_mask, set_keras_mask
 from kerasmirror.core.variable import Variable
@@ -163,6 +164,8 @@ class Layer(LayerState):
         )
         if not simple or (kwargs and not kwargs.keys() <= {"training"}):
             args, kwargs = self._converted(args, kwargs)
+            if is_recording() and (any_symbolic(args) or any_symbolic(kwargs)):
+                return self._recorded_call(args, kwargs)
             simple = len(args) == 1 and type(args[0]) is Tensor and kwargs.keys() <= {"training"}
             first = args[0] if args else None
         if self._input_spec is not None:
@@ -191,6 +194,40 @@ class Layer(LayerState):
         if mask is not None or self._makes_masks:
             self._set_output_mask(first, outputs, mask)
         return outputs
+
+    def _recorded_call(self, args, kwargs):
+        """A call on placeholders that a graph can be made of: what happens inside is one node."""
+        with recording(False):
+            outputs = Layer.__call__(self, *args, **kwargs)
+        kept = keeps_history(placeholders_in((args, kwargs)))
+        outputs = tree.map_structure(functools.partial(self._fresh, kept=kept), outputs)
+        if kept:
+            kwargs = self._acceptable(kwargs)
+            Node(self, args, kwargs, tree.flatten(outputs), self._implied(args, kwargs))
+        return outputs
+
+    def _fresh(self, output, kept):
+        if not isinstance(output, KerasTensor):
+            raise ValueError(
+                f"{type(self).__name__}: call() of layer '{self._name}' must give tensors only. "
+                f"Received: {output!r}"
+            )
+        fresh = KerasTensor(output.shape, output.dtype, record_history=kept)
+        if get_keras_mask(output) is not None:
+            set_keras_mask(fresh, get_keras_mask(output))
+        return fresh
+
+    def _implied(self, args, kwargs):
+        """The `training` and `mask` that Keras notes in a node beside what was passed."""
+        signature = self._call_signature
+        implied = {}
+        training = signature.defaults.get("training")
+        if training is not None and kwargs.get("training") is None:
+            implied["training"] = training
+        tensors = call_spec.tensor_arguments(signature.bind(args, kwargs))
+        if signature.has_mask and kwargs.get("mask") is None and len(tensors) == 1:
+            implied["mask"] = tree.map_structure(lambda x: None, next(iter(tensors.values())))
+        return implied
 
     def _run(self, args, kwargs):
         policy = self._dtype_policy
@@ -494,7 +531,7 @@ def float_inputs(layer, inputs):
 
 def _placeholder_of(value):
     if isinstance(value, (Tensor, Variable)):
-        return KerasTensor(value.shape, value.dtype)
+        return KerasTensor(value.shape, value.dtype, record_history=False)
     return value
 
 
@@ -504,4 +541,4 @@ def _placeholders(shape, dtype):
         return {key: _placeholders(value, dtype) for key, value in shape.items()}
     if isinstance(shape, (list, tuple)) and any(isinstance(s, (list, tuple, dict)) for s in shape):
         return type(shape)(_placeholders(value, dtype) for value in shape)
-    return KerasTensor(standardize_shape(shape), dtype)
+    return KerasTensor(standardize_shape(shape), dtype, record_history=False)

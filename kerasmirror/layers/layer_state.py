@@ -8,6 +8,7 @@ import numpy as np
 
 from kerasmirror import constraints, initializers, regularizers
 from kerasmirror.core import dtype_policy, dtypes, scopes
+from kerasmirror.core.node import node_tensors
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.tracking import Tracker
 from kerasmirror.core.variable import Variable
@@ -32,6 +33,8 @@ class LayerState:
         for kind in ("_trainable_variables", "_non_trainable_variables", "_layers", "_metrics"):
             put(kind, [])
         put("_seed_generators", [])
+        put("_inbound_nodes", [])
+        put("_outbound_nodes", [])
         put(
             "_tracker",
             Tracker(
@@ -80,6 +83,16 @@ class LayerState:
     @property
     def name(self):
         return self._name
+
+    @property
+    def input(self):
+        """The placeholder(s) the layer was first called on."""
+        return node_tensors(self, "input_tensors", "input")
+
+    @property
+    def output(self):
+        """The placeholder(s) the layer's first call on placeholders gave."""
+        return node_tensors(self, "output_tensors", "output")
 
     @property
     def path(self):

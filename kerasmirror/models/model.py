@@ -16,17 +16,30 @@ class Model(Trainer, Layer):
     """A layer that trains: subclass it, make layers in `__init__` and use them in `call`.
 
     `compile`, `fit`, `evaluate`, `predict`, the `_on_batch` three, `save_weights`, `load_weights`
-    and `summary` are Keras's. Graphs of layers, `Model(inputs, outputs)`, are not there yet and
-    raise NotImplementedError; stacks of layers are `keras.Sequential`.
+    and `summary` are Keras's. `Model(inputs, outputs)` is the graph of the layer calls between
+    placeholders (models/functional.py), also where a subclass's `__init__` says
+    `super().__init__(inputs=..., outputs=...)`.
     Source: Keras 3.15 `keras.Model`.
     """
 
+    # Set by models/functional.py, which stands on this file.
+    _functional_class = None
+    _from_graph_config = None
+
+    def __new__(cls, *args, **kwargs):
+        if cls is Model and _names_a_graph(args, kwargs):
+            return super().__new__(cls._functional_class, *args, **kwargs)
+        return super().__new__(cls, *args, **kwargs)
+
     def __init__(self, *args, **kwargs):
+        if _names_a_graph(args, kwargs):
+            _insert_functional(type(self))
+            self._functional_class.__init__(self, *args, **kwargs)
+            return
         if args or "inputs" in kwargs or "outputs" in kwargs:
-            raise NotImplementedError(
-                "keras.Model: a model made of `inputs` and `outputs` (the Functional API) is not "
-                "supported yet. Use `keras.Sequential([...])`, or subclass `keras.Model` and write "
-                "`call()`."
+            raise TypeError(
+                "keras.Model: `inputs` and `outputs` must be given together, other arguments by "
+                f"keyword. Received: {len(args)} positional argument(s) and {sorted(kwargs)}"
             )
         super().__init__(**kwargs)
         self._start_trainer()
@@ -114,6 +127,27 @@ class Model(Trainer, Layer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """A model built from what `get_config` gave."""
+        """A model built from what `get_config` gave.
+
+        Raises: ValueError for a graph of layers that cannot be put together.
+        """
         with serialization.CustomObjectScope(custom_objects):
+            if {"layers", "input_layers", "output_layers"} <= set(config):
+                return cls._from_graph_config(config, custom_objects)
             return super().from_config(config)
+
+
+def _names_a_graph(args, kwargs):
+    """Whether a model's arguments are `inputs` and `outputs`, by place or by name."""
+    names = ("inputs", "outputs")[len(args) :]
+    return all(name in kwargs for name in names)
+
+
+def _insert_functional(cls):
+    """Make a user's subclass of Model one of Functional, which stands between them from then on."""
+    functional = Model._functional_class
+    if cls is Model:
+        return functional
+    if issubclass(cls, Model) and not issubclass(cls, functional):
+        cls.__bases__ = tuple(_insert_functional(base) for base in cls.__bases__)
+    return cls

@@ -5,6 +5,8 @@ from __future__ import annotations
 from kerasmirror import ops
 from kerasmirror._export import export
 from kerasmirror.core import checks, dtypes, serialization, tree
+from kerasmirror.core.names import auto_name
+from kerasmirror.core.node import recording
 from kerasmirror.core.symbolic import KerasTensor, standardize_shape
 from kerasmirror.core.tensor import get_keras_mask
 from kerasmirror.layers.core.input_layer import InputLayer
@@ -128,10 +130,14 @@ class Sequential(Model):
                 f"Sequential.build: `input_shape` must be the declared {declared.batch_shape}. "
                 f"Received: input_shape={input_shape}"
             )
-        x = KerasTensor(declared.batch_shape, declared.dtype)
-        for layer in self.layers:
-            x = layer(x)
+        x = declared.output
+        # Nodes of its own, also while an outer model is being built of placeholders.
+        with recording(True):
+            for layer in self.layers:
+                x = layer(x)
         self._outputs = x
+        # Keras makes a Functional here; names of later ones must come out alike.
+        auto_name("functional")
 
     def call(self, inputs, training=None, mask=None, **kwargs):
         x = inputs if self._input_layer is None else self._declared(inputs)

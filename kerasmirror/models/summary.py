@@ -6,7 +6,7 @@ import math
 import re
 import shutil
 
-from kerasmirror.core import config, tree
+from kerasmirror.core import config
 from kerasmirror.core.console import print_msg
 
 _NUMBER, _UNKNOWN, _TYPE = 34, 45, 33  # terminal colours, as in Keras
@@ -160,7 +160,8 @@ def _output_shapes(layer):
     """The layer's output shape as text, or a nest of them; None while it is unknown."""
     nodes = getattr(layer, "_inbound_nodes", None)
     if nodes:
-        return tree.map_structure(lambda tensor: _one_shape(tensor.shape), nodes[-1].output_tensors)
+        found = [_one_shape(tensor.shape) for tensor in nodes[-1].output_tensors]
+        return found[0] if len(found) == 1 else found
     shapes = getattr(layer, "_build_shapes", None)
     if shapes is None and getattr(layer, "_first_input_shape", None) is not None:
         shapes = {"input_shape": layer._first_input_shape}

@@ -568,7 +568,9 @@ def _tensor(part):
 
 
 def _placeholder(value):
-    return None if value is None else KerasTensor((None, *value.shape[1:]), value.dtype)
+    if value is None:
+        return None
+    return KerasTensor((None, *value.shape[1:]), value.dtype, record_history=False)
 
 
 def _batch_length(x):

@@ -353,26 +353,6 @@ MISTAKES = [
         ),
     ),
     Mistake(
-        lambda keras: keras.Model(keras.Input((3,)), keras.Input((3,))),
-        NotImplementedError,
-        (
-            "keras.Model: a model made of `inputs` and `outputs` (the Functional API) is "
-            "not supported yet. Use `keras.Sequential([...])`, or subclass `keras.Model` "
-            "and write `call()`."
-        ),
-        keras_does="ValueError",
-    ),
-    Mistake(
-        lambda keras: keras.Model(inputs=keras.Input((3,)), outputs=keras.Input((3,))),
-        NotImplementedError,
-        (
-            "keras.Model: a model made of `inputs` and `outputs` (the Functional API) is "
-            "not supported yet. Use `keras.Sequential([...])`, or subclass `keras.Model` "
-            "and write `call()`."
-        ),
-        keras_does="ValueError",
-    ),
-    Mistake(
         lambda keras: keras.Model(foo=3),
         ValueError,
         "Model: the keyword arguments must be ones it knows. Received: foo=3",

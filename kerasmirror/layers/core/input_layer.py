@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kerasmirror._export import export
 from kerasmirror.core import checks, dtypes
+from kerasmirror.core.node import Node
 from kerasmirror.core.symbolic import KerasTensor, standardize_shape
 from kerasmirror.layers.layer import Layer
 
@@ -65,8 +66,7 @@ class InputLayer(Layer):
         self.optional = optional
         if input_tensor is None:
             input_tensor = KerasTensor(self._batch_shape, self._dtype, name=self.name)
-        input_tensor._keras_history = (self, 0, 0)
-        self.output = input_tensor
+        Node(self, (), {}, [input_tensor])
         self.built = True
 
     def call(self, inputs):
