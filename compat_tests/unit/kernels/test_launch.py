@@ -181,37 +181,6 @@ def test_compiled_kernels_are_found_on_disk_by_another_process(tmp_path):
     assert any(tmp_path.glob("activation-*"))
 
 
-def test_the_workqueue_layer_survives_several_python_threads(tmp_path):
-    code = (
-        "import threading, numba, numpy as np\n"
-        "from kerasmirror.kernels.cpu import activation\n"
-        "x = np.linspace(-1, 1, 200_000, dtype=np.float32)\n"
-        "def work():\n"
-        "    for _ in range(20): assert np.array_equal(activation.relu(x), np.maximum(x, 0))\n"
-        "workers = [threading.Thread(target=work) for _ in range(4)]\n"
-        "[w.start() for w in workers]; [w.join() for w in workers]\n"
-        "print(numba.threading_layer())"
-    )
-    environment = {"NUMBA_THREADING_LAYER": "workqueue", "NUMBA_NUM_THREADS": "2"}
-    assert run_python(code, **environment) == "workqueue"
-
-
-def test_a_forked_child_works_on_one_thread():
-    code = (
-        "import os, warnings, numpy as np\n"
-        "warnings.simplefilter('ignore')\n"
-        "from kerasmirror.kernels.cpu import activation, threads\n"
-        "x = np.linspace(-1, 1, 200_000, dtype=np.float32)\n"
-        "activation.relu(x)\n"
-        "child = os.fork()\n"
-        "if child == 0:\n"
-        "    activation.relu(x)\n"
-        "    os._exit(threads.thread_count())\n"
-        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
-    )
-    assert run_python(code) == "1"
-
-
 def test_the_thread_count_comes_from_the_environment():
     code = "from kerasmirror.kernels.cpu import threads; print(threads.thread_count())"
     assert run_python(code, KERASMIRROR_NUM_THREADS="1") == "1"

@@ -3,99 +3,26 @@
 A kernel is a serial function `_name(lo, hi, thread, arrays..., scalars...)` that does items lo to
 hi of its outer range. `launch` compiles it for the types of its arguments (at the first call of
 each kind; then it comes from the disk) behind a C entry, and runs that entry on the calling thread
-or, for many items, on all threads, which fetch chunks from an atomic counter: static shares would
-wait a whole scheduler slice for a disturbed thread. Compiling kernels as parallel functions costs
-four times as long, so only the one launcher is one.
+or, for many items, in chunks on all threads (workers.py).
 """
 
-import contextlib
-import functools
 import struct
-import threading
 import zlib
 
-import llvmlite
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, njit, prange, types
+from numba import cfunc, njit, types
 from numba.core import cgutils
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import register_pass
-from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from .. import cache
-from . import simd, threads
-
-_OPTIONS = {"error_model": "numpy", "nogil": True}
-
-
-def _finalize_for_linking(library):
-    """What numba does when a library is complete, without machine code of its own.
-
-    The JIT would take the first definition of a symbol it was given: the helper's own, not yet
-    optimised, in the place of the optimised one inside the kernel (ten times slower, until the next
-    process reads the kernel from the disk).
-    """
-    library._finalize_dynamic_globals()
-    library._verify_declare_only_symbols()
-    library._finalized = True
-
-
-def _nothing():
-    return
-
-
-class _LinkedLowering(NativeLowering):
-    """Lowering without machine code, for functions that only other compiled code calls.
-
-    They are optimised and linked into their callers; machine code of their own took a third of the
-    compilation.
-    """
-
-    _name = "linked_lowering"
-
-    def run_pass(self, state):
-        state.flags.no_compile = True
-        super().run_pass(state)
-        # The caller's passes optimise everything linked into it; once is enough.
-        state.library._optimize_final_module = _nothing
-        state.library._finalize_final_module = functools.partial(
-            _finalize_for_linking, state.library
-        )
-        lowered = state["cr"]
-        # numba tells functions apart by a builtin callable; this one is never called.
-        token = [].append
-        state.targetctx.insert_user_function(token, lowered.fndesc, [state.library])
-        state.reload_init.extend(state.library._reload_init)
-        state["cr"] = lowered._replace(cfunc=token)
-        return True
-
-
-register_pass(mutates_CFG=True, analysis_only=False)(_LinkedLowering)
-
-
-class _InnerCompiler(CompilerBase):
-    """numba's compiler with the lowering above."""
-
-    def define_pipelines(self):
-        manager = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        manager.passes = [
-            (_LinkedLowering, about) if step is NativeLowering else (step, about)
-            for step, about in manager.passes
-        ]
-        manager.finalize()
-        return [manager]
-
-
-_INNER = {
-    **_OPTIONS,
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-    "pipeline_class": _InnerCompiler,
-}
+from . import threads, workers
+from .atomics import call
+from .compiling import INNER, OPTIONS, cached_on_disk
+from .compiling import helper as helper
+from .compiling import inlined as inlined
+from .workers import share
 
 # The fields of a NumPy array object, in bytes from its start: the object's head, then data, number
 # of axes, dimensions, strides, base, descr, flags (numpy/ndarraytypes.h, the same since NumPy 1.7).
@@ -166,29 +93,6 @@ _float32_at = _scalar_at(types.float32)
 
 
 @intrinsic
-def _call_entry(typing_context, entry, lo, hi, thread, table):
-    def generate(context, builder, signature, arguments):
-        i64 = ir.IntType(64)
-        kind = ir.FunctionType(ir.VoidType(), [i64] * 4)
-        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
-        return context.get_dummy_value()
-
-    whole = types.int64
-    return types.void(whole, whole, whole, whole, whole), generate
-
-
-@intrinsic
-def _fetch_add(typing_context, counter, amount):
-    """Add `amount` to the first element of `counter` in one step; its value before."""
-
-    def generate(context, builder, signature, arguments):
-        data = context.make_array(counter)(context, builder, arguments[0]).data
-        return builder.atomic_rmw("add", data, arguments[1], "monotonic")
-
-    return types.int64(counter, types.int64), generate
-
-
-@intrinsic
 def _first_scattered(typing_context, table, count):
     """The index of the first of `count` arrays in a table that is not C-contiguous, or -1."""
 
@@ -212,92 +116,33 @@ def _first_scattered(typing_context, table, count):
 def _run_here(entry, n_items, table, n_arrays):
     scattered = _first_scattered(table, n_arrays)
     if scattered < 0:
-        _call_entry(entry, 0, n_items, 0, table)
+        call(entry, 0, n_items, 0, table)
     return scattered
 
 
-def _run_threads(entry, n_items, chunk, table, n_arrays, n_threads):
+def _run_shared(entry, n_items, chunk, table, n_arrays, n_threads, pool):
     scattered = _first_scattered(table, n_arrays)
-    if scattered >= 0:
-        return scattered
-    counter = np.empty(8, np.int64)
-    counter[0] = 0
-    for thread in prange(n_threads):
-        while True:
-            lo = _fetch_add(counter, chunk)
-            if lo >= n_items:
-                break
-            _call_entry(entry, lo, min(lo + chunk, n_items), thread, table)
-    return np.int64(-1)
+    if scattered < 0:
+        share(entry, n_items, chunk, table, n_threads, pool)
+    return scattered
 
 
-def environment():
-    """What compiled code depends on beside the sources."""
-    cpu = numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name()
-    tile = (simd.BITS, simd.ROWS, simd.VECTORS, simd.HAS_FMA)
-    versions = (numba.__version__, llvmlite.__version__, np.__version__)
-    return repr((cpu, sorted(simd.FEATURES), tile, versions))
-
-
-_lock = threading.RLock()
-
-
-@contextlib.contextmanager
-def _cached_on_disk(source):
-    """Functions compiled inside keep their code in the folder for kernels of the file `source`."""
-    with _lock:
-        before = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = str(cache.cache_folder(source, environment()))
-        try:
-            yield
-        finally:
-            numba.config.CACHE_DIR = before
-
-
-_here = _parallel = None
-_one_at_a_time = None  # a lock where the threading layer needs one
+_here = _shared = None
 
 
 def _launcher():
     global _here
-    with _cached_on_disk(__file__):
-        _here = njit("int64(int64, int64, int64, int64)", cache=True, **_OPTIONS)(_run_here)
+    with cached_on_disk(__file__):
+        _here = njit("int64(int64, int64, int64, int64)", cache=True, **OPTIONS)(_run_here)
     return _here
 
 
-def _parallel_launcher():
-    global _parallel, _one_at_a_time
-    with _cached_on_disk(__file__):
-        if _parallel is None:
-            signature = "int64(int64, int64, int64, int64, int64, int64)"
-            compiled = njit(signature, cache=True, parallel=True, **_OPTIONS)(_run_threads)
-            # numba's own pool ends the process when two threads enter it; OpenMP and TBB take
-            # turns.
-            needs_turns = numba.threading_layer() == "workqueue"
-            _one_at_a_time = threading.Lock() if needs_turns else contextlib.nullcontext()
-            _parallel = compiled
-    return _parallel
-
-
-@contextlib.contextmanager
-def _fewer_threads(count):
-    # Not inside the launcher: numba cannot cache code that calls it.
-    before = numba.get_num_threads()
-    numba.set_num_threads(count)
-    try:
-        yield
-    finally:
-        numba.set_num_threads(before)
-
-
-def inlined(function):
-    """Compile a helper of kernels, always inlined, so that tiles passed to it stay in registers."""
-    return njit(forceinline=True, **_INNER)(function)
-
-
-def helper(function):
-    """Compile a helper of kernels that stays a function of its own: one used at several places."""
-    return njit(**_INNER)(function)
+def _shared_launcher():
+    global _shared
+    signature = "int64(int64, int64, int64, int64, int64, int64, int64)"
+    with cached_on_disk(__file__):
+        _shared = njit(signature, cache=True, **OPTIONS)(_run_shared)
+    return _shared
 
 
 class Kernel:
@@ -311,7 +156,7 @@ class Kernel:
 
     def compile(self, key, args):
         """The entry for arguments of the kinds in `key`."""
-        with _lock:
+        with cached_on_disk(self.source):
             if key not in self.entries:
                 self.entries[key] = self._compile(args)
             return self.entries[key]
@@ -349,17 +194,16 @@ class Kernel:
         )
         scope.update(
             __name__=self.body.__module__,
-            body=njit(**_INNER)(self.body),
+            body=njit(**INNER)(self.body),
             array_at=_array_at,
             int64_at=_int64_at,
             float64_at=_float64_at,
             float32_at=_float32_at,
         )
         exec(compile(source, self.source, "exec"), scope)  # noqa: S102 - our own template
-        with _cached_on_disk(self.source):
-            entry = cfunc(
-                "void(int64, int64, int64, int64)", nopython=True, cache=True, error_model="numpy"
-            )(scope[name])
+        entry = cfunc(
+            "void(int64, int64, int64, int64)", nopython=True, cache=True, error_model="numpy"
+        )(scope[name])
         return entry.address, struct.Struct(form).pack, arrays, entry
 
 
@@ -416,13 +260,10 @@ def launch(kernel, n_items, chunk, *args):
     if n_threads == 1:
         scattered = (_here or _launcher())(address, n_items, start, n_arrays)
     else:
-        run = _parallel or _parallel_launcher()
-        with _one_at_a_time:
-            if n_threads == numba.config.NUMBA_NUM_THREADS:
-                scattered = run(address, n_items, chunk, start, n_arrays, n_threads)
-            else:
-                with _fewer_threads(n_threads):
-                    scattered = run(address, n_items, chunk, start, n_arrays, n_threads)
+        if n_threads > workers.members:
+            workers.grow(n_threads)
+        run = _shared or _shared_launcher()
+        scattered = run(address, n_items, chunk, start, n_arrays, n_threads, workers.address)
     if scattered >= 0:
         raise ValueError(
             f"{kernel.name}: array {scattered} must be C-contiguous. "

@@ -39,9 +39,11 @@ def set_threads(count):
 def scratch(size, dtype):
     """One row of `size` elements for each thread, from the pool: `scratch[thread]` inside a kernel.
 
-    A fresh lease for each launch, so that launches from several Python threads never share a row.
+    A fresh lease for each launch, so that launches from several Python threads never share a row;
+    and rows for as many threads as there may ever be, so that set_threads may come before the
+    launch. Rows that nobody uses take no memory.
     """
-    return memory.empty((thread_count(), size), dtype)
+    return memory.empty((numba.config.NUMBA_NUM_THREADS, size), dtype)
 
 
 def chunk_of(work_per_item):
@@ -49,12 +51,10 @@ def chunk_of(work_per_item):
     return max(1, GRAIN // max(1, work_per_item))
 
 
-def _single_after_fork():
-    # The OpenMP runtime ends a forked child that enters a parallel region.
-    global _count, _lock
+def _new_lock_after_fork():
+    global _lock
     _lock = threading.Lock()
-    _count = 1
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_single_after_fork)
+    os.register_at_fork(after_in_child=_new_lock_after_fork)
