@@ -13,6 +13,8 @@ import traceback
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# Sums in one order, so that a comparison gives the same figures in every run.
+os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
 
 _LOADED = {}
 
