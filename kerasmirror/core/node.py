@@ -102,6 +102,7 @@ class OperationCall:
 
     def __init__(self, name, run):
         self.name = auto_name(name)
+        self.kind = "".join(word.capitalize() for word in name.split("_"))
         self.run = run
         self._inbound_nodes = []
         self._outbound_nodes = []

@@ -8,6 +8,7 @@ from kerasmirror.layers import (  # noqa: F401 - loading them registers their pu
     input_spec,
     layer,
     lookup,
+    merging,
     normalization,
     pooling,
     preprocessing,

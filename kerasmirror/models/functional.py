@@ -13,6 +13,7 @@ from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor, get_keras_mask, set_keras_mask
 from kerasmirror.layers.core.input_layer import Input, InputLayer
 from kerasmirror.layers.input_spec import InputSpec
+from kerasmirror.layers.layer_config import config_of
 from kerasmirror.models.graph import Graph, from_inputs
 from kerasmirror.models.graph_config import config_of_graph, tensors_of_config
 from kerasmirror.models.model import Model
@@ -269,7 +270,7 @@ class Functional(Model):
 
     def get_config(self):
         if not _constructed_like_functional(type(self)):
-            return Model.get_config(self)
+            return config_of(self, is_derived=type(self).get_config is Functional.get_config)
         config = {"name": self.name, "trainable": self.trainable}
         graph = config_of_graph(self._graph, self._inputs_struct, self._outputs_struct, Functional)
         return copy.deepcopy({**config, **graph})

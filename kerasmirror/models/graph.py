@@ -145,8 +145,8 @@ class Graph:
             found = [values[slot]] if slot >= 0 else tree.flatten(fill(values))
             shapes = [tuple(leaf.shape) for leaf in found if hasattr(leaf, "shape")]
             raise ValueError(
-                f"{owner}: '{operation.name}' must get inputs that fit it: {error} "
-                f"Received: inputs of shape(s) {', '.join(map(str, shapes))}"
+                f"{owner}: '{operation.name}' cannot run on inputs of shape(s) "
+                f"{', '.join(map(str, shapes))}: {error}"
             ) from error
         return [values[slot] for slot in self.output_slots]
 

@@ -54,10 +54,12 @@ def print_summary(
     from rich.console import Console
     from rich.markup import escape
 
-    layers = _in_range(model.layers, layer_range)
-    table, line_length = _table(line_length, positions, show_trainable)
+    graph = getattr(model, "_graph", None)
+    layers = _in_range(model.layers if graph is None else graph.operations, layer_range)
+    branched = graph is not None and not _is_chain(graph)
+    table, line_length = _table(line_length, positions, show_trainable, branched)
     for layer in layers:
-        for row in _rows(layer, expand_nested, show_trainable, 0):
+        for row in _rows(layer, expand_nested, show_trainable, graph if branched else None, 0):
             table.add_row(*row)
     if print_fn is None and not config.is_interactive_logging_enabled():
         print_fn = _log
@@ -96,13 +98,36 @@ def _totals(model):
     return [*totals, ("Optimizer", updated)] if built else totals
 
 
-def _table(line_length, positions, show_trainable):
+def _is_chain(graph):
+    """Whether each call takes the one before and no layer is called twice."""
+    for nodes in graph.nodes_by_depth.values():
+        if len(nodes) > 1 or len(nodes[0].input_tensors) > 1:
+            return False
+    return len({node.operation for node in graph.nodes}) == len(graph.nodes)
+
+
+def _connections(layer, graph):
+    """Where the layer's inputs come from: "dense[0][0]", for call 0 of `dense`, its result 0."""
+    found = [
+        f"{operation.name}[{_coloured(call)}][{_coloured(position)}]"
+        for node in layer._inbound_nodes
+        if node in graph.members
+        for operation, call, position in (tensor._keras_history for tensor in node.input_tensors)
+    ]
+    return ", ".join(found) or "-"
+
+
+def _table(line_length, positions, show_trainable, branched):
     from rich.table import Column, Table
 
     headers = ["Layer (type)", "Output Shape", "Param #"]
     justify = ["left", "left", "right"]
-    positions = list(positions or (0.45, 0.80, 1.0))
     default = 88
+    if branched:
+        headers.append("Connected to")
+        justify.append("left")
+        default = 108
+    positions = list(positions or ((0.3, 0.56, 0.74, 1.0) if branched else (0.45, 0.80, 1.0)))
     if show_trainable:
         default += 12
         positions = [position * 0.90 for position in positions] + [1.0]
@@ -122,21 +147,23 @@ def _table(line_length, positions, show_trainable):
     return Table(*columns, width=line_length, show_lines=True), line_length
 
 
-def _rows(layer, expand_nested, show_trainable, level):
+def _rows(layer, expand_nested, show_trainable, graph, level):
     from rich.markup import escape
 
     prefix = "   " * level + "└ " if level else ""
-    kind = f"[color({_TYPE})]{escape(type(layer).__name__)}[/]"
+    kind = f"[color({_TYPE})]{escape(getattr(layer, 'kind', type(layer).__name__))}[/]"
     row = [f"{escape(prefix + layer.name)} ({kind})", _shape_text(layer), _params_text(layer)]
+    if graph is not None:
+        row.append(_connections(layer, graph))
     if show_trainable:
-        if not layer.weights:
+        if not getattr(layer, "weights", None):
             row.append("[bold]-[/]")
         else:
             row.append("[bold][color(34)]Y[/][/]" if layer.trainable else "[bold][color(9)]N[/][/]")
     rows = [row]
     if expand_nested:
         for inner in getattr(layer, "layers", None) or ():
-            rows.extend(_rows(inner, expand_nested, show_trainable, level + 1))
+            rows.extend(_rows(inner, expand_nested, show_trainable, graph, level + 1))
     return rows
 
 
@@ -145,6 +172,8 @@ def _coloured(value):
 
 
 def _params_text(layer):
+    if not hasattr(layer, "built"):  # an operation of `keras.ops`
+        return _coloured(0)
     if not layer.built:
         return f"{_coloured(0)} (unbuilt)"
     return _coloured(f"{layer.count_params():,}")
