@@ -13,7 +13,6 @@ from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor, get_keras_mask, set_keras_mask
 from kerasmirror.layers.core.input_layer import Input, InputLayer
 from kerasmirror.layers.input_spec import InputSpec
-from kerasmirror.layers.layer_config import config_of
 from kerasmirror.models.graph import Graph, from_inputs
 from kerasmirror.models.graph_config import config_of_graph, tensors_of_config
 from kerasmirror.models.model import Model
@@ -270,21 +269,21 @@ class Functional(Model):
 
     def get_config(self):
         if not _constructed_like_functional(type(self)):
-            return config_of(self, is_derived=type(self).get_config is Functional.get_config)
+            return Model.get_config(self)
         config = {"name": self.name, "trainable": self.trainable}
         graph = config_of_graph(self._graph, self._inputs_struct, self._outputs_struct, Functional)
         return copy.deepcopy({**config, **graph})
 
-
-def _from_graph_config(cls, config, custom_objects):
-    inputs, outputs = tensors_of_config(config, custom_objects, Functional)
-    described = ("layers", "input_layers", "output_layers")
-    options = {key: value for key, value in config.items() if key not in described}
-    return cls(inputs=inputs, outputs=outputs, **options)
+    @staticmethod
+    def of_class(cls, config, custom_objects=None):
+        """An instance of the model class `cls` with the graph that `config` describes."""
+        inputs, outputs = tensors_of_config(config, custom_objects, Functional)
+        described = ("layers", "input_layers", "output_layers")
+        options = {key: value for key, value in config.items() if key not in described}
+        return cls(inputs=inputs, outputs=outputs, **options)
 
 
 Model._functional_class = Functional
-Model._from_graph_config = classmethod(_from_graph_config)
 serialization.saved_as("keras.src.models.functional")(Functional)
 
 

@@ -24,7 +24,6 @@ class Model(Trainer, Layer):
 
     # Set by models/functional.py, which stands on this file.
     _functional_class = None
-    _from_graph_config = None
 
     def __new__(cls, *args, **kwargs):
         if cls is Model and _names_a_graph(args, kwargs):
@@ -37,7 +36,7 @@ class Model(Trainer, Layer):
             self._functional_class.__init__(self, *args, **kwargs)
             return
         if args or "inputs" in kwargs or "outputs" in kwargs:
-            raise TypeError(
+            raise (TypeError if args else ValueError)(
                 "keras.Model: `inputs` and `outputs` must be given together, other arguments by "
                 f"keyword. Received: {len(args)} positional argument(s) and {sorted(kwargs)}"
             )
@@ -133,7 +132,7 @@ class Model(Trainer, Layer):
         """
         with serialization.CustomObjectScope(custom_objects):
             if {"layers", "input_layers", "output_layers"} <= set(config):
-                return cls._from_graph_config(config, custom_objects)
+                return cls._functional_class.of_class(cls, config, custom_objects)
             return super().from_config(config)
 
 
