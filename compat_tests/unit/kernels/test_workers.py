@@ -216,8 +216,8 @@ def test_forked_children_have_workers_of_their_own():
 
 
 def test_a_process_may_end_right_after_its_launches():
-    for seed in range(5):
-        run_python(f"import test_workers as t; assert t.add_in_many_launches({10**seed}, {seed})")
+    for count in (1, 100, 10_000):
+        run_python(f"import test_workers as t; assert t.add_in_many_launches({count}, 0)")
 
 
 def test_a_process_may_end_while_a_daemon_thread_launches():
@@ -229,7 +229,7 @@ def test_a_process_may_end_while_a_daemon_thread_launches():
         "threading.Thread(target=work, daemon=True).start()\n"
         "time.sleep(0.2)"
     )
-    for _ in range(3):
+    for _ in range(2):
         run_python(code)
 
 
