@@ -173,10 +173,10 @@ class Functional(Model):
         declared = self._graph.inputs
         if len(declared) == 1 and isinstance(inputs, (Tensor, KerasTensor)):
             return [self._fitting(inputs, declared[0])]
-        flat = self._in_order(inputs)
+        flat = self._arranged(inputs)
         return [self._fitting(value, tensor) for value, tensor in zip(flat, declared, strict=True)]
 
-    def _in_order(self, inputs):
+    def _arranged(self, inputs):
         """The leaves of `inputs` in the order of the declared ones."""
         struct = self._inputs_struct
         flat_struct = [struct] if isinstance(struct, KerasTensor) else struct

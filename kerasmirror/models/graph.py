@@ -53,8 +53,10 @@ class Graph:
             operation_depths, key=lambda one: (-operation_depths[one], first_seen[one])
         )
         self._check()
-        self.slots, self.steps = self._plan()
-        self.output_slots = [self.slots[id(tensor)] for tensor in outputs]
+        slots, self.steps = self._plan()
+        self.size = len(slots)
+        self.input_slots = [slots[id(tensor)] for tensor in inputs]
+        self.output_slots = [slots[id(tensor)] for tensor in outputs]
 
     def _check(self):
         known = {id(tensor) for tensor in self.inputs}
@@ -114,9 +116,9 @@ class Graph:
 
         Raises: ValueError that names the layer or operation that did not like what it got.
         """
-        values = [None] * len(self.slots)
-        for tensor, value in zip(self.inputs, inputs, strict=True):
-            values[self.slots[id(tensor)]] = value
+        values = [None] * self.size
+        for place, value in zip(self.input_slots, inputs, strict=True):
+            values[place] = value
         args = kwargs = y = value = None
         inputs = None
         try:
@@ -152,9 +154,9 @@ class Graph:
 
     def replay(self, inputs, copy_of, call_function=None):
         """The outputs of the same calls made on `inputs` by copies of the layers."""
-        values = [None] * len(self.slots)
-        for tensor, value in zip(self.inputs, inputs, strict=True):
-            values[self.slots[id(tensor)]] = value
+        values = [None] * self.size
+        for place, value in zip(self.input_slots, inputs, strict=True):
+            values[place] = value
         for step in self.steps:
             operation = step.operation
             if isinstance(operation, Layer):

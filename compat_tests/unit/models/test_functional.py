@@ -1,5 +1,6 @@
 """Graphs of layers: structures of their ends, nodes, sub-models, masks, clones, mistakes."""
 
+import copy
 import gc
 import weakref
 
@@ -280,6 +281,12 @@ def test_clone_model_takes_functions_for_layers_and_calls():
     data = np.random.default_rng(1).normal(size=(8, 3)).astype("float32")
     expected = np.maximum(np.asarray(model(data)), 0)
     np.testing.assert_array_equal(np.asarray(clone(data)), expected)
+
+
+def test_a_deep_copy_runs_by_itself():
+    model = two_inputs()
+    data = [ones(1, 2), ones(1, 3)]
+    np.testing.assert_array_equal(np.asarray(copy.deepcopy(model)(data)), np.asarray(model(data)))
 
 
 # Mistakes

@@ -71,17 +71,19 @@ def test_a_model_from_keras_config_is_the_same_model(case):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_training_takes_keras_course(case):
     x, y = data_of(case.fed), data_of(case.targets, seed=1)
-    histories, outputs = [], []
+    histories, outputs, results = [], [], []
     for package in (keras, kerasmirror):
         model = made(package, case)
         model.compile(package.optimizers.SGD(0.05), **case.compile)
         history = model.fit(x, y, batch_size=8, epochs=3, verbose=0, validation_data=(x, y))
         histories.append(history.history)
         outputs.append(model.predict(x, verbose=0))
+        results.append(model.evaluate(x, y, verbose=0, return_dict=True))
     expected, actual = histories
     assert list(actual) == list(expected)
     for name, values in expected.items():
         np.testing.assert_allclose(actual[name], values, rtol=2e-5, err_msg=name)
+    assert results[1] == pytest.approx(results[0], rel=2e-5)
     for left, right in zip(tree.flatten(outputs[1]), tree.flatten(outputs[0]), strict=True):
         assert relative_error(left, right) <= 2e-5
 
