@@ -5,6 +5,7 @@ python scripts/run_tests.py --slow     # the slow ones too (real data, long trai
 Other arguments are handed on to pytest.
 """
 
+import os
 import subprocess
 import sys
 
@@ -23,6 +24,9 @@ def main():
     for check in checks:
         if subprocess.run([python, "-m", *check], cwd=environment.ROOT).returncode:
             return 1
+    if "-n" not in arguments:
+        # Whole files go to one process: they share what is costly to set up.
+        arguments += ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
     tests = [python, "-m", "pytest", *arguments]
     return subprocess.run(tests, cwd=environment.ROOT).returncode
 

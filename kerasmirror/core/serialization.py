@@ -286,7 +286,8 @@ _FAMILIES = (
     "ops.nn",
     "ops.numpy",
 )
-_LOADABLE = frozenset(("keras", *(f"keras.{family}" for family in _FAMILIES)))
+_CLASSES_ONLY = ("keras", "keras.random")
+_LOADABLE = frozenset((*_CLASSES_ONLY, *(f"keras.{family}" for family in _FAMILIES)))
 _NEVER = frozenset(("get", "serialize", "deserialize", "load_model", "clone_model"))
 
 
@@ -303,7 +304,7 @@ def find_symbol(name, module, config, custom_objects=None, module_objects=None):
     if isinstance(module, str) and isinstance(name, str):
         if module in _LOADABLE and not (name in _NEVER or name.startswith("set_")):
             symbol = _export.lookup(f"{module}.{name}"[len("keras.") :])
-            if symbol is not None and (module != "keras" or inspect.isclass(symbol)):
+            if symbol is not None and (module not in _CLASSES_ONLY or inspect.isclass(symbol)):
                 return symbol
     for symbol, saved_module in _SAVED_AS.items():
         if (module, name) == (saved_module, symbol.__name__):
