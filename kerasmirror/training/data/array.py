@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 from numbers import Real
@@ -112,7 +111,6 @@ class ArrayAdapter:
         self.parts = (x, y, sample_weight)
         self.shuffle = shuffle
         self.num_batches = math.ceil(self.num_samples / batch_size)
-        self._epoch = itertools.count()
 
     def __iter__(self):
         order = self._order()
