@@ -1,11 +1,29 @@
 """Activations with kernels of their own: relu and its gradient."""
 
+import math
+
 import numpy as np
 
-from . import memory, threads
-from .launch import kernel, launch
+from . import gemm, memory, threads
+from .launch import inlined, kernel, launch
+from .simd import (
+    clear,
+    lanes_of,
+    tile_add,
+    tile_fill,
+    tile_load,
+    tile_load_part,
+    tile_mul,
+    tile_store,
+    tile_store_part,
+    tile_where_positive,
+    tile_zero,
+)
 
-__all__ = ["relu", "relu_grad"]
+__all__ = ["relu", "relu_grad", "relu_grad_sums"]
+
+_SLABS = 64
+_BLOCK = 16  # rows whose sums are taken in registers
 
 
 def relu(x):
@@ -38,3 +56,57 @@ def _relu_grad(lo, hi, thread, dy, y, dx):
     zero = y.dtype.type(0)
     for i in range(y.size):
         dx[i] = dy[i] if y[i] > zero else zero
+
+
+def relu_grad_sums(dy, y, scale=1.0):
+    """(scale * dy where y > 0, else 0, and its sum over all axes but the last), in one pass.
+
+    y is the result of relu, or of dropout of it, whose factor for what is kept is `scale`.
+    """
+    dy, y = np.ascontiguousarray(dy), np.ascontiguousarray(y)
+    columns = y.shape[-1]
+    rows = math.prod(y.shape[:-1])
+    dx = memory.empty(y.shape, y.dtype)
+    if not y.size:
+        return dx, memory.zeros((columns,), y.dtype)
+    # Sums of slabs, added in order: no result depends on the number of threads.
+    slabs = max(1, min(_SLABS, y.size // threads.GRAIN))
+    sums = memory.empty((slabs, columns), y.dtype)
+    shape = (rows, columns)
+    arrays = dy.reshape(shape), y.reshape(shape), dx.reshape(shape)
+    launch(_relu_grad_sums, slabs, 1, *arrays, sums, float(scale))
+    return dx, sums.reshape(-1) if slabs == 1 else gemm.bias_grad(sums)
+
+
+@inlined
+def _masked_vector(dy, y, at, factor, present):
+    """factor * dy[at :] where y[at :] > 0, `present` elements; zeros behind."""
+    if present == lanes_of(y):
+        t, u = tile_load(factor, dy, at, 0), tile_load(factor, y, at, 0)
+    else:
+        t = tile_load_part(factor, dy, at, 0, 1, present)
+        u = tile_load_part(factor, y, at, 0, 1, present)
+    return tile_where_positive(tile_mul(t, factor), u)
+
+
+@kernel
+def _relu_grad_sums(lo, hi, thread, dy, y, dx, sums, scale):
+    rows, columns = y.shape
+    factor = tile_fill(tile_zero(y, 1, 1), y.dtype.type(scale))
+    for slab in range(lo, hi):  # one item owns one row of sums, and the rows of its slab
+        clear(sums, slab * columns, columns)
+        last = (slab + 1) * rows // sums.shape[0]
+        for first in range(slab * rows // sums.shape[0], last, _BLOCK):
+            for c in range(0, columns, lanes_of(y)):
+                present = min(lanes_of(y), columns - c)
+                total = tile_zero(y, 1, 1)
+                for at in range(first * columns + c, min(first + _BLOCK, last) * columns, columns):
+                    t = _masked_vector(dy, y, at, factor, present)
+                    total = tile_add(total, t)
+                    if present == lanes_of(y):
+                        tile_store(t, dx, at, 0)
+                    else:
+                        tile_store_part(t, dx, at, 0, 0, 1, present)
+                to = slab * columns + c
+                before = tile_load_part(total, sums, to, 0, 1, present)
+                tile_store_part(tile_add(before, total), sums, to, 0, 0, 1, present)

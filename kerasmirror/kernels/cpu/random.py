@@ -23,6 +23,7 @@ from .vectormath import double_of, float_of, select
 
 __all__ = [
     "dropout",
+    "dropout_in_place",
     "normal",
     "random_bits",
     "random_integers",
@@ -95,20 +96,32 @@ def dropout(x: np.ndarray, seed_pair, rate: float, noise_shape=None) -> np.ndarr
     """
     if rate >= 1:
         return memory.zeros(x.shape, x.dtype)
-    scale = 1.0 / (1.0 - rate)
     if x.dtype.itemsize == 2 or noise_shape not in (None, x.shape):
         kept = uniform(noise_shape or x.shape, seed_pair, x.dtype) >= x.dtype.type(rate)
-        return np.where(kept, x * x.dtype.type(scale), x.dtype.type(0))
+        return np.where(kept, x * x.dtype.type(1.0 / (1.0 - rate)), x.dtype.type(0))
     x = np.ascontiguousarray(x)
     y = memory.empty(x.shape, x.dtype)
-    single = x.dtype == np.float32
-    # uniform is a whole number of 2^-23 (2^-52): compared as whole numbers, exactly.
-    lowest = math.ceil(float(x.dtype.type(rate)) * 2.0 ** (23 if single else 52))
-    body = _dropout if single else _dropout_double
+    lowest, scale = dropout_numbers(x.dtype, rate)
     key = key_and_counter(seed_pair)
     flat = y.reshape(-1)
-    launch(body, _steps(flat), _CHUNK, x.reshape(-1), flat, key, lowest, float(scale))
+    launch(_dropout, _steps(flat), _CHUNK, x.reshape(-1), flat, key, lowest, scale)
     return y
+
+
+def dropout_in_place(y: np.ndarray, seed_pair, rate: float) -> np.ndarray:
+    """y itself, C-contiguous, with what `dropout` gives of it for a rate below 1."""
+    lowest, scale = dropout_numbers(y.dtype, rate)
+    flat = y.reshape(-1)
+    key = key_and_counter(seed_pair)
+    launch(_dropout_in_place, _steps(flat), _CHUNK, flat, key, lowest, scale)
+    return y
+
+
+def dropout_numbers(dtype, rate: float) -> tuple[int, float]:
+    """What `is_kept` compares random bits with, and the factor of what is kept."""
+    # uniform is a whole number of 2^-23 (2^-52): compared as whole numbers, exactly.
+    bits = 23 if dtype == np.float32 else 52
+    return math.ceil(float(dtype.type(rate)) * 2.0**bits), 1.0 / (1.0 - rate)
 
 
 def shuffle_order(n: int, seed: int) -> np.ndarray:
@@ -211,7 +224,7 @@ def _eight_blocks(typing_context, words, offset, first, key):
 
 
 @inlined
-def _fill(words, step, key):
+def fill(words, step, key):
     """All of `words`, a multiple of 32, from step `step` of the generator on."""
     for i in range(words.size // 32):
         _eight_blocks(words, 32 * i, 8 * (step + i), key)
@@ -240,7 +253,7 @@ def _unit_double(high, low):
 def _words(lo, hi, thread, y, key):
     words = np.empty(_BUFFER, np.uint32)
     for step in range(lo, hi, _BUFFER // _STEP):  # one item owns 32 words
-        _fill(words, step, key)
+        fill(words, step, key)
         out = y[_STEP * step : min(_STEP * step + _BUFFER, _STEP * hi, y.size)]
         for i in range(out.size):
             out[i] = words[i]
@@ -251,7 +264,7 @@ def _uniform(lo, hi, thread, y, key, scale, shift):
     scale, shift = np.float32(scale), np.float32(shift)
     words = np.empty(_BUFFER, np.uint32)
     for step in range(lo, hi, _BUFFER // _STEP):
-        _fill(words, step, key)
+        fill(words, step, key)
         out = y[_STEP * step : min(_STEP * step + _BUFFER, _STEP * hi, y.size)]
         for i in range(out.size):
             out[i] = _unit(words[i]) * scale + shift
@@ -261,36 +274,45 @@ def _uniform(lo, hi, thread, y, key, scale, shift):
 def _uniform_double(lo, hi, thread, y, key, scale, shift):
     words = np.empty(_BUFFER, np.uint32)
     for step in range(lo, hi, _BUFFER // _STEP):
-        _fill(words, step, key)
+        fill(words, step, key)
         out = y[_STEP // 2 * step : min((_STEP * step + _BUFFER) // 2, _STEP // 2 * hi, y.size)]
         for i in range(out.size):
             out[i] = _unit_double(words[2 * i], words[2 * i + 1]) * scale + shift
 
 
+@inlined
+def is_kept(words, first, i, lowest, values):
+    """Whether dropout keeps the i-th of `values` (only its dtype counts), from words[first :]."""
+    if values.itemsize == 4:
+        return np.int32(words[first + i] & np.uint32(0x7FFFFF)) >= np.int32(lowest)
+    return np.int64(_fraction(words[first + 2 * i], words[first + 2 * i + 1])) >= lowest
+
+
 @kernel
 def _dropout(lo, hi, thread, x, y, key, lowest, scale):
-    scale, lowest, zero = np.float32(scale), np.int32(lowest), np.float32(0)
+    scale, zero = y.dtype.type(scale), y.dtype.type(0)
     words = np.empty(_BUFFER, np.uint32)
+    per_step = _STEP * 4 // y.itemsize
     for step in range(lo, hi, _BUFFER // _STEP):
-        _fill(words, step, key)
-        first, last = _STEP * step, min(_STEP * step + _BUFFER, _STEP * hi, y.size)
-        from_, out = x[first:last], y[first:last]
+        fill(words, step, key)
+        first, last = per_step * step, min(step + _BUFFER // _STEP, hi) * per_step
+        from_, out = x[first : min(last, y.size)], y[first : min(last, y.size)]
         for i in range(out.size):
-            fraction = np.int32(words[i] & np.uint32(0x7FFFFF))
-            out[i] = select(fraction >= lowest, from_[i] * scale, zero)
+            out[i] = select(is_kept(words, 0, i, lowest, y), from_[i] * scale, zero)
 
 
 @kernel
-def _dropout_double(lo, hi, thread, x, y, key, lowest, scale):
+def _dropout_in_place(lo, hi, thread, y, key, lowest, scale):
+    # Not _dropout with x = y, whose loop is vector code for arrays that do not overlap.
+    scale, zero = y.dtype.type(scale), y.dtype.type(0)
     words = np.empty(_BUFFER, np.uint32)
+    per_step = _STEP * 4 // y.itemsize
     for step in range(lo, hi, _BUFFER // _STEP):
-        _fill(words, step, key)
-        first = _STEP // 2 * step
-        last = min(first + _BUFFER // 2, _STEP // 2 * hi, y.size)
-        from_, out = x[first:last], y[first:last]
+        fill(words, step, key)
+        first, last = per_step * step, min(step + _BUFFER // _STEP, hi) * per_step
+        out = y[first : min(last, y.size)]
         for i in range(out.size):
-            fraction = np.int64(_fraction(words[2 * i], words[2 * i + 1]))
-            out[i] = select(fraction >= lowest, from_[i] * scale, 0.0)
+            out[i] = select(is_kept(words, 0, i, lowest, y), out[i] * scale, zero)
 
 
 @inlined
@@ -314,7 +336,7 @@ def _normal(lo, hi, thread, y, key, scale, shift):
     words = np.empty(_STEP, np.uint32)
     width = y.itemsize // 4  # words a value
     for step in range(lo, hi):
-        _fill(words, step, key)
+        fill(words, step, key)
         out = y[_STEP // width * step : min(_STEP // width * (step + 1), y.size)]
         for i in range(0, out.size, 2):
             first, second = _pair(words, i * width, y, tiniest)
@@ -335,7 +357,7 @@ def _truncated(lo, hi, thread, y, key, scale, shift):
         # A group's stretch is 256 words for each of its values, in steps of 32.
         step = group * per_group * 8
         while i < last:
-            _fill(words, step, key)
+            fill(words, step, key)
             step += 1
             for start in range(0, _STEP, 2 * width):
                 first, second = _pair(words, start, y, tiniest)
