@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerasmirror.kernels.cpu import conv, conv_direct, conv_winograd, threads
+from kerasmirror.kernels.cpu import conv, conv_winograd, threads
 from kerasmirror.kernels.geometry import ConvGeometry, window_output
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -100,7 +100,7 @@ def test_gradients_are_adjoint_to_the_convolution(name):
 @pytest.mark.parametrize("name", ["wide", "many-images", "one-channel-7x7", "strided-1x1"])
 @pytest.mark.skipif(threads.numba.config.NUMBA_NUM_THREADS < 2, reason="this machine has one core")
 def test_results_do_not_depend_on_the_number_of_threads(name, monkeypatch):
-    monkeypatch.setattr(conv_direct.threads, "GRAIN", 1)
+    monkeypatch.setattr(threads, "GRAIN", 1)
     same_with_one_and_two_threads(CASES[name])
 
 

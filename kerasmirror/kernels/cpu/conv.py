@@ -8,7 +8,6 @@ rest is direct.
 import numpy as np
 
 from . import conv_direct, conv_winograd, gemm
-from .simd import WIDTH
 
 __all__ = ["conv2d", "conv2d_grad_input", "conv2d_grad_kernel"]
 
@@ -25,9 +24,7 @@ def conv2d(x, w, bias, geometry, activation="linear"):
     if m:
         pad = (geometry.pad[0][0], geometry.pad[1][0])
         return conv_winograd.convolve(x, w, bias, relu, pad, geometry.out_size, m)
-    plan = conv_direct.forward_gather(x.shape[1:3], w.shape[:2], geometry)
-    shape = (x.shape[0], *geometry.out_size, w.shape[3])
-    return conv_direct.gather(x, w, bias, relu, plan, shape, geometry.groups, False)
+    return conv_direct.conv2d(x, w, bias, relu, geometry)
 
 
 def conv2d_grad_input(dy, w, x_shape, geometry):
@@ -43,10 +40,7 @@ def conv2d_grad_input(dy, w, x_shape, geometry):
         pad = (2 - geometry.pad[0][0], 2 - geometry.pad[1][0])
         turned = conv_winograd.turned_windows(w)
         return conv_winograd.convolve(dy, turned, None, False, pad, x_shape[1:3], m)
-    if 2 * w.shape[2] <= WIDTH[dy.itemsize]:
-        return conv_direct.scatter(dy, w, x_shape, geometry)
-    plan = conv_direct.backward_gather(x_shape[1:3], w.shape[:2], geometry)
-    return conv_direct.gather(dy, w, None, False, plan, x_shape, geometry.groups, True)
+    return conv_direct.grad_input(dy, w, x_shape, geometry)
 
 
 def conv2d_grad_kernel(dy, x, w_shape, geometry):
