@@ -8,6 +8,8 @@ from kerasmirror.callbacks.history import History
 from kerasmirror.callbacks.progbar_logger import ProgbarLogger
 from kerasmirror.core import tree
 
+_NO_HOOKS = dict.fromkeys(HOOKS, ())
+
 
 def plain_logs(logs):
     """`logs` as one flat dict in the order of its keys, numbers and 0-d arrays as floats."""
@@ -66,6 +68,10 @@ class CallbackList(Callback):
         return found[-1] if found else None
 
     def _find_hooks(self):
+        if not self.callbacks:
+            self._hooks = _NO_HOOKS
+            return
+        self._hooks = {}
         for hook in HOOKS:
             methods = [overridden(callback, hook) for callback in self.callbacks]
             self._hooks[hook] = [method for method in methods if method is not None]

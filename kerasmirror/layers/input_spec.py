@@ -5,6 +5,7 @@ from __future__ import annotations
 from kerasmirror._export import export
 from kerasmirror.core import dtypes, tree
 from kerasmirror.core.symbolic import standardize_shape
+from kerasmirror.core.tensor import Tensor
 
 
 @export("InputSpec", "layers.InputSpec")
@@ -65,6 +66,8 @@ class InputSpec:
 
 def check_inputs(specs, inputs, layer_name):
     """Raise ValueError unless `inputs` (a tensor or a nest of them) are what `specs` expect."""
+    if type(specs) is InputSpec and type(inputs) is Tensor and _mismatch(specs, inputs) is None:
+        return
     specs = tree.flatten(specs)
     if isinstance(inputs, dict) and all(spec is not None and spec.name for spec in specs):
         missing = [spec.name for spec in specs if spec.name not in inputs]

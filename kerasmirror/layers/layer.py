@@ -157,19 +157,15 @@ class Layer(LayerState):
         if not self._ready:
             self._check_ready()
         first = args[0] if args else None
-        simple = (
-            len(args) == 1
-            and type(first) is Tensor
-            and (first.dtype == self._dtype_policy.compute_dtype or not self.autocast)
-        )
-        if not simple or (kwargs and not kwargs.keys() <= {"training"}):
+        usual = len(args) == 1 and (not kwargs or kwargs.keys() <= _TRAINING)
+        if not usual or not self._takes_as_it_is(first):
             args, kwargs = self._converted(args, kwargs)
             if is_recording() and (any_symbolic(args) or any_symbolic(kwargs)):
                 return self._recorded_call(args, kwargs)
-            simple = len(args) == 1 and type(args[0]) is Tensor and kwargs.keys() <= {"training"}
             first = args[0] if args else None
         if self._input_spec is not None:
-            check_inputs(self._input_spec, self._first_argument(args, kwargs), self._name)
+            given = first if args else self._first_argument(args, kwargs)
+            check_inputs(self._input_spec, given, self._name)
         opened = OPEN_CALLS.entry is None
         if opened:
             OPEN_CALLS.entry = self
@@ -180,7 +176,7 @@ class Layer(LayerState):
             if not self.built:
                 self._build_for(args, kwargs)
             kwargs = self._with_training(kwargs)
-            if simple and getattr(first, "mask", None) is None:
+            if usual and _has_no_mask(first):
                 mask = None
             else:
                 kwargs, mask = self._with_mask(args, kwargs)
@@ -194,6 +190,15 @@ class Layer(LayerState):
         if mask is not None or self._makes_masks:
             self._set_output_mask(first, outputs, mask)
         return outputs
+
+    def _takes_as_it_is(self, value):
+        """Whether `value` is a tensor, or a list of tensors, of the dtype that call() gets."""
+        dtype = self._dtype_policy.compute_dtype
+        if type(value) is Tensor:
+            return value.dtype == dtype or not self.autocast
+        if type(value) is not list and type(value) is not tuple:
+            return False
+        return bool(value) and all([type(x) is Tensor and x.dtype == dtype for x in value])
 
     def _recorded_call(self, args, kwargs):
         """A call on placeholders that a graph can be made of: what happens inside is one node."""
@@ -248,7 +253,7 @@ class Layer(LayerState):
         return outputs
 
     def _call_or_spec(self, args, kwargs):
-        if args and type(args[0]) is Tensor:
+        if args and (type(args[0]) is Tensor or type(args[0]) is list and _has_no_mask(args[0])):
             return self.call(*args, **kwargs)
         if any_symbolic(args) or any_symbolic(kwargs):
             return self.compute_output_spec(*args, **kwargs)
@@ -340,16 +345,17 @@ class Layer(LayerState):
     def _with_training(self, kwargs):
         """`training`: the caller's, else the enclosing call's, else call()'s default."""
         signature = self._call_signature
-        training = kwargs.get("training")
+        training = kwargs.get("training") if kwargs else None
         if training is None:
             training = OPEN_CALLS.values.get("training")
             if training is None:
                 training = signature.defaults.get("training")
         elif OPEN_CALLS.values.get("training") != training:
             OPEN_CALLS.values = {**OPEN_CALLS.values, "training": training}
-        kwargs = self._acceptable(kwargs)
+        if kwargs:
+            kwargs = self._acceptable(kwargs)
         if signature.has_training and training is not None:
-            return {**kwargs, "training": training}
+            return {**kwargs, "training": training} if kwargs else {"training": training}
         return kwargs
 
     def _with_mask(self, args, kwargs):
@@ -503,6 +509,18 @@ class Layer(LayerState):
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.__dict__.get('_name')}, built={self.built}>"
+
+
+_TRAINING = frozenset(("training",))
+
+
+def _has_no_mask(value):
+    """Whether `value` is a tensor without a mask, or a list of such tensors."""
+    if type(value) is Tensor:
+        return getattr(value, "mask", None) is None
+    if type(value) is not list and type(value) is not tuple:
+        return False
+    return all([type(x) is Tensor and getattr(x, "mask", None) is None for x in value])
 
 
 def _to_input(value, autocast, dtype, owner):
