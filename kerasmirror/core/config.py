@@ -5,6 +5,7 @@ Public as `keras.config` and, in part, `keras.backend`.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from numbers import Integral
@@ -208,6 +209,67 @@ def _checked_threads(count, owner, name):
     if whole and 1 <= count <= most:
         return int(count)
     checks.fail(owner, name, f"an int from 1 to {most}, the cores of this process", count)
+
+
+_CONV_VARIABLE = "KERASMIRROR_CONV_ALGORITHM"
+_KERNELS_CONV = "kerasmirror.kernels.cpu.conv"
+_CONV_ALGORITHMS = ("auto", "direct", "winograd", "gemm", "fft", "numpy", "opencv")
+
+
+@export("config.conv_algorithm")
+def conv_algorithm(algorithm=None):
+    """Let all convolutions of this process go by one algorithm; without argument, which it is.
+
+    `config.conv_algorithm("fft")` holds from the call on. What it returns is a context manager that
+    sets, at its end, what was set before: `with config.conv_algorithm("fft"): model.fit(...)`. All
+    algorithms give the same numbers but for rounding; they are there to be compared.
+
+    Args:
+        algorithm: "auto" (the default) takes the fastest for each shape and pass,
+            `config.conv_algorithm_for` tells which. "direct": an implicit matrix product.
+            "winograd": fewer products for small windows; float32, strides of 1, no dilation or
+            groups, channels in whole vectors. "gemm": image to matrix, and a matrix product. "fft":
+            products of Fourier transforms. "numpy": a view of all windows and `tensordot`.
+            "opencv": `filter2D` for each pair of channels, from the extra `kerasmirror[opencv]`.
+
+    It also sets KERASMIRROR_CONV_ALGORITHM, which processes started from this one inherit.
+    Raises: ValueError for another name, and from a convolution that the algorithm cannot do, which
+    never falls back to another; ImportError for "opencv" where it is not installed.
+    Source: our own, Keras leaves this to its backends.
+    """
+    former = os.environ.get(_CONV_VARIABLE, "auto")
+    owner = "keras.config.conv_algorithm"
+    if algorithm is None:
+        return checks.one_of(former, _CONV_ALGORITHMS, _CONV_VARIABLE, owner=owner)
+    checks.one_of(algorithm, _CONV_ALGORITHMS, "algorithm", owner=owner)
+    if algorithm == "opencv" and importlib.util.find_spec("cv2") is None:
+        raise ImportError(
+            f'{owner}: `algorithm` "opencv" needs OpenCV, which `pip install kerasmirror[opencv]` '
+            "installs."
+        )
+    _take_conv_algorithm(algorithm)
+    return _FormerConvAlgorithm(former)
+
+
+def _take_conv_algorithm(algorithm):
+    # The kernels read the variable when they are loaded, which a setting should not wait for.
+    os.environ[_CONV_VARIABLE] = algorithm
+    kernels = sys.modules.get(_KERNELS_CONV)
+    if kernels is not None:
+        kernels.set_conv_algorithm(algorithm)
+
+
+class _FormerConvAlgorithm:
+    """Sets, at the end of a `with` block, the algorithm that was set before."""
+
+    def __init__(self, former):
+        self._former = former
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        _take_conv_algorithm(self._former)
 
 
 @export("version")

@@ -1,29 +1,83 @@
 """2D convolution and its two gradients: host functions and the choice of the algorithm.
 
-x (N, H, W, C), w (R, S, C / groups, F), y (N, P, Q, F). A window of 1 x 1 without stride or padding
-is a matrix product; one of 3 x 3 with many channels goes by Winograd's algorithm in float32; the
-rest is direct.
+x (N, H, W, C), w (R, S, C / groups, F), y (N, P, Q, F). What "auto" takes (`conv_algorithms` tells
+for a shape): a window of 1 x 1 without stride or padding is a matrix product ("gemm"); windows that
+Winograd's algorithm knows go by it where there are channels enough, in float32; the rest is direct.
+Any other algorithm takes all convolutions once `set_conv_algorithm` says so, and refuses those that
+it cannot do.
 """
+
+import importlib.util
+import os
+from typing import NamedTuple
 
 import numpy as np
 
-from . import conv_direct, conv_winograd, gemm
+from . import conv_direct, conv_fft, conv_gemm, conv_numpy, conv_opencv, conv_winograd
+from .simd import BITS, ROWS
 
-__all__ = ["conv2d", "conv2d_grad_input", "conv2d_grad_kernel"]
+__all__ = [
+    "conv2d",
+    "conv2d_grad_input",
+    "conv2d_grad_kernel",
+    "conv_algorithms",
+    "set_conv_algorithm",
+]
+
+ALGORITHMS = ("auto", "direct", "winograd", "gemm", "fft", "numpy", "opencv")
+_WHOLE_ARRAYS = {"gemm": conv_gemm, "fft": conv_fft, "numpy": conv_numpy, "opencv": conv_opencv}
+_VARIABLE = "KERASMIRROR_CONV_ALGORITHM"
+# For each window that Winograd's algorithm knows, outputs of a tile, most first.
+_WINOGRAD_TILES = {(3, 3): (4, 2)}
+
+
+class ConvAlgorithms(NamedTuple):
+    """An algorithm's name for each pass of a convolution."""
+
+    forward: str
+    grad_input: str
+    grad_kernel: str
+
+
+def _checked(algorithm, owner, name):
+    if algorithm not in ALGORITHMS:
+        raise ValueError(
+            f"{owner}: `{name}` must be one of {', '.join(map(repr, ALGORITHMS))}. "
+            f"Received: {name}={algorithm!r}"
+        )
+    if algorithm == "opencv" and importlib.util.find_spec("cv2") is None:
+        raise ImportError(
+            f'{owner}: `{name}` "opencv" needs OpenCV, which `pip install kerasmirror[opencv]` '
+            "installs."
+        )
+    return algorithm
+
+
+_algorithm = _checked(os.environ.get(_VARIABLE, "auto"), "conv2d", _VARIABLE)
+
+
+def set_conv_algorithm(algorithm):
+    """Let all convolutions of this process go by one of ALGORITHMS; "auto" takes the fastest."""
+    global _algorithm
+    _algorithm = _checked(algorithm, "set_conv_algorithm", "algorithm")
+
+
+def conv_algorithms(x_shape, w_shape, geometry, dtype=np.float32):
+    """What "auto" takes for each of a convolution's passes, whatever is set."""
+    shapes = (tuple(x_shape), tuple(w_shape), geometry, np.dtype(dtype))
+    return ConvAlgorithms(*(_best(step, *shapes)[0] for step in ConvAlgorithms._fields))
 
 
 def conv2d(x, w, bias, geometry, activation="linear"):
     """activation(x convolved with w, plus bias): bias (F,) or None, "linear" or "relu"."""
     x, w = np.ascontiguousarray(x), np.ascontiguousarray(w)
     relu = activation == "relu"
-    if _is_product(x.shape, w.shape, geometry):
-        rows = x.reshape(-1, x.shape[3])
-        y = gemm.dense(rows, w.reshape(w.shape[2:]), bias, activation)
-        return y.reshape(*x.shape[:3], w.shape[3])
-    m = conv_winograd.tile_size(x.shape, w.shape, geometry, x.dtype)
-    if m:
+    algorithm, m = _chosen("forward", x.shape, w.shape, geometry, x.dtype)
+    if algorithm == "winograd":
         pad = (geometry.pad[0][0], geometry.pad[1][0])
         return conv_winograd.convolve(x, w, bias, relu, pad, geometry.out_size, m)
+    if algorithm != "direct":
+        return _WHOLE_ARRAYS[algorithm].conv2d(x, w, bias, relu, geometry)
     return conv_direct.conv2d(x, w, bias, relu, geometry)
 
 
@@ -31,15 +85,14 @@ def conv2d_grad_input(dy, w, x_shape, geometry):
     """The gradient of conv2d in x, of shape `x_shape`."""
     dy, w = np.ascontiguousarray(dy), np.ascontiguousarray(w)
     x_shape = tuple(x_shape)
-    if _is_product(x_shape, w.shape, geometry):
-        rows = dy.reshape(-1, dy.shape[3])
-        return gemm.dense_grad_input(rows, w.reshape(w.shape[2:])).reshape(x_shape)
-    m = conv_winograd.tile_size(x_shape, w.shape, geometry, dy.dtype)
-    if m:
+    algorithm, m = _chosen("grad_input", x_shape, w.shape, geometry, dy.dtype)
+    if algorithm == "winograd":
         # What the padding of the forward pass leaves of a full one.
-        pad = (2 - geometry.pad[0][0], 2 - geometry.pad[1][0])
+        pad = (w.shape[0] - 1 - geometry.pad[0][0], w.shape[1] - 1 - geometry.pad[1][0])
         turned = conv_winograd.turned_windows(w)
         return conv_winograd.convolve(dy, turned, None, False, pad, x_shape[1:3], m)
+    if algorithm != "direct":
+        return _WHOLE_ARRAYS[algorithm].grad_input(dy, w, x_shape, geometry)
     return conv_direct.grad_input(dy, w, x_shape, geometry)
 
 
@@ -47,21 +100,56 @@ def conv2d_grad_kernel(dy, x, w_shape, geometry):
     """The gradient of conv2d in w, of shape `w_shape`."""
     dy, x = np.ascontiguousarray(dy), np.ascontiguousarray(x)
     w_shape = tuple(w_shape)
-    if _is_product(x.shape, w_shape, geometry):
-        rows = x.reshape(-1, x.shape[3])
-        return gemm.dense_grad_kernel(rows, dy.reshape(-1, dy.shape[3])).reshape(w_shape)
-    m = conv_winograd.tile_size(x.shape, w_shape, geometry, x.dtype)
-    if m:
+    algorithm, m = _chosen("grad_kernel", x.shape, w_shape, geometry, x.dtype)
+    if algorithm == "winograd":
         pad = (geometry.pad[0][0], geometry.pad[1][0])
         return conv_winograd.grad_kernel(dy, x, pad, m)
+    if algorithm != "direct":
+        return _WHOLE_ARRAYS[algorithm].grad_kernel(dy, x, w_shape, geometry)
     return conv_direct.grad_kernel(dy, x, w_shape, geometry)
 
 
-def _is_product(x_shape, w_shape, geometry):
-    return (
-        tuple(w_shape[:2]) == (1, 1)
-        and geometry.groups == 1
-        and tuple(geometry.stride) == (1, 1)
-        and tuple(geometry.out_size) == tuple(x_shape[1:3])
-        and not any(geometry.pad[0] + geometry.pad[1])
-    )
+def _chosen(step, x_shape, w_shape, geometry, dtype):
+    """(algorithm, Winograd's tile or 0): the one that is set, or the best."""
+    if _algorithm == "auto":
+        return _best(step, x_shape, w_shape, geometry, dtype)
+    if _algorithm == "winograd":
+        return "winograd", _winograd_tile(x_shape, w_shape, geometry, dtype)
+    return _algorithm, 0
+
+
+def _best(step, x_shape, w_shape, geometry, dtype):
+    if conv_gemm.is_product(x_shape, w_shape, geometry):
+        return "gemm", 0
+    m = conv_winograd.tile_size(x_shape, w_shape, geometry, dtype)
+    return ("winograd", m) if m else ("direct", 0)
+
+
+def _winograd_tile(x_shape, w_shape, geometry, dtype):
+    """The tile that Winograd's algorithm takes even where another would be faster."""
+    unit = max(BITS // 32, ROWS)
+    window = tuple(w_shape[:2])
+    tiles = _WINOGRAD_TILES.get(window)
+    windows = " or ".join(f"{r} x {s}" for r, s in _WINOGRAD_TILES)
+    pads = geometry.pad[0] + geometry.pad[1]
+    for holds, needs, received in (
+        (dtype == np.float32, "float32", f"dtype={dtype}"),
+        (tiles, f"windows of {windows}", f"window={window}"),
+        (geometry.stride == (1, 1), "strides of 1", f"strides={geometry.stride}"),
+        (geometry.dilation == (1, 1), "no dilation", f"dilation_rate={geometry.dilation}"),
+        (geometry.groups == 1, "one group of channels", f"groups={geometry.groups}"),
+        (max(pads) < min(window), "padding smaller than the window", f"padding={geometry.pad}"),
+        (
+            w_shape[2] % unit == w_shape[3] % unit == 0,
+            f"channels and filters in multiples of {unit}",
+            f"channels={w_shape[2]}, filters={w_shape[3]}",
+        ),
+        (x_shape[0], "at least one image", f"images={x_shape[0]}"),
+    ):
+        if not holds:
+            raise ValueError(
+                'keras.config.conv_algorithm: `algorithm` must be "auto" or one that can do this '
+                f'convolution; "winograd" needs {needs}. Received: algorithm="winograd", {received}'
+            )
+    m = conv_winograd.tile_size(x_shape, w_shape, geometry, dtype)
+    return m or next((m for m in tiles if max(geometry.out_size) >= m), tiles[-1])

@@ -4,6 +4,7 @@ from kerasmirror.ops.nn import (  # noqa: F401 - loading them registers their pu
     activation,
     attention,
     conv,
+    conv_algorithm,
     dense,
     encoding,
     fold,
