@@ -79,34 +79,56 @@ def relu_grad_sums(dy, y, scale=1.0):
 
 
 @inlined
-def _masked_vector(dy, y, at, factor, present):
-    """factor * dy[at :] where y[at :] > 0, `present` elements; zeros behind."""
-    if present == lanes_of(y):
-        t, u = tile_load(factor, dy, at, 0), tile_load(factor, y, at, 0)
-    else:
-        t = tile_load_part(factor, dy, at, 0, 1, present)
-        u = tile_load_part(factor, y, at, 0, 1, present)
-    return tile_where_positive(tile_mul(t, factor), u)
+def _sums_of_columns(dy, y, dx, sums, begin, end, columns, to, factor):
+    """A vector of columns of some rows: dx, and its sums added to sums[to :]."""
+    total, other = tile_load(factor, sums, to, 0), tile_zero(y, 1, 1)
+    at = begin
+    while at + columns < end:  # two sums: one alone would wait for its own addition
+        below = at + columns
+        t = tile_mul(tile_load(factor, dy, at, 0), factor)
+        u = tile_mul(tile_load(factor, dy, below, 0), factor)
+        t = tile_where_positive(t, tile_load(factor, y, at, 0))
+        u = tile_where_positive(u, tile_load(factor, y, below, 0))
+        tile_store(t, dx, at, 0)
+        tile_store(u, dx, below, 0)
+        total, other = tile_add(total, t), tile_add(other, u)
+        at = below + columns
+    if at < end:
+        t = tile_mul(tile_load(factor, dy, at, 0), factor)
+        t = tile_where_positive(t, tile_load(factor, y, at, 0))
+        tile_store(t, dx, at, 0)
+        total = tile_add(total, t)
+    tile_store(tile_add(total, other), sums, to, 0)
+
+
+@inlined
+def _sums_of_last_columns(dy, y, dx, sums, begin, end, columns, to, factor, present):
+    """The same for the columns, fewer than a vector's, at the right."""
+    total = tile_load_part(factor, sums, to, 0, 1, present)
+    for at in range(begin, end, columns):
+        t = tile_mul(tile_load_part(factor, dy, at, 0, 1, present), factor)
+        t = tile_where_positive(t, tile_load_part(factor, y, at, 0, 1, present))
+        tile_store_part(t, dx, at, 0, 0, 1, present)
+        total = tile_add(total, t)
+    tile_store_part(total, sums, to, 0, 0, 1, present)
 
 
 @kernel
 def _relu_grad_sums(lo, hi, thread, dy, y, dx, sums, scale):
     rows, columns = y.shape
+    lanes = lanes_of(y)
+    whole = columns // lanes * lanes
     factor = tile_fill(tile_zero(y, 1, 1), y.dtype.type(scale))
     for slab in range(lo, hi):  # one item owns one row of sums, and the rows of its slab
         clear(sums, slab * columns, columns)
         last = (slab + 1) * rows // sums.shape[0]
         for first in range(slab * rows // sums.shape[0], last, _BLOCK):
-            for c in range(0, columns, lanes_of(y)):
-                present = min(lanes_of(y), columns - c)
-                total = tile_zero(y, 1, 1)
-                for at in range(first * columns + c, min(first + _BLOCK, last) * columns, columns):
-                    t = _masked_vector(dy, y, at, factor, present)
-                    total = tile_add(total, t)
-                    if present == lanes_of(y):
-                        tile_store(t, dx, at, 0)
-                    else:
-                        tile_store_part(t, dx, at, 0, 0, 1, present)
-                to = slab * columns + c
-                before = tile_load_part(total, sums, to, 0, 1, present)
-                tile_store_part(tile_add(before, total), sums, to, 0, 0, 1, present)
+            begin, end = first * columns, min(first + _BLOCK, last) * columns
+            to = slab * columns
+            for c in range(0, whole, lanes):
+                _sums_of_columns(dy, y, dx, sums, begin + c, end, columns, to + c, factor)
+            if whole < columns:
+                _sums_of_last_columns(
+                    dy, y, dx, sums, begin + whole, end, columns, to + whole, factor,
+                    columns - whole,
+                )  # fmt: skip

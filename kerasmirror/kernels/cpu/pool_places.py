@@ -2,8 +2,8 @@
 
 The passes of the layers around it ride along: dropout and relu's mask in the forward pass; in the
 backward pass both masks (in the same byte) and the sum for the bias in front.
-x (N, H, W, C), window (R, S), z (N, P, Q, C). The place (r, s) of a window is the number r S + s,
-and NOWHERE where no gradient flows: relu or dropout made the value 0.
+x (N, H, W, C), window (R, S), z (N, P, Q, C). The place (r, s) of a window is the number
+r S + s + 1, and NOWHERE where no gradient flows: relu or dropout made the value 0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from .random import dropout_numbers, fill, is_kept, key_and_counter
 from .simd import (
     clear,
     lanes_of,
-    load_vector,
     pointer,
     splat,
     tile_add,
@@ -28,13 +27,14 @@ from .simd import (
     tile_load,
     tile_mul,
     tile_store,
+    tile_where_positive,
     tile_zero,
 )
 from .vectormath import select
 
 __all__ = ["LARGEST_WINDOW", "max_pool2d_places", "max_pool2d_places_grad_input"]
 
-NOWHERE = 255
+NOWHERE = 0
 LARGEST_WINDOW = 255  # places that a byte can tell apart beside NOWHERE
 
 _SLABS = 64  # sums of the bias's gradient, added in order: no result depends on the threads
@@ -111,7 +111,7 @@ def tile_where_larger(typing_context, t, u, x, y):
         result = x_
         for i in range(t.count):
             old, new = builder.extract_value(t_, i), builder.extract_value(u_, i)
-            # "Unordered or larger" holds too for a new number after NaN, which must not count.
+            # "Unordered or larger" holds for anything new after NaN too, which must not count.
             larger = builder.and_(
                 builder.fcmp_unordered(">", new, old), builder.fcmp_ordered("ord", old, old)
             )
@@ -169,6 +169,38 @@ tile_off_place = _where_place(
 )
 
 
+@intrinsic
+def tile_where_kept(typing_context, t, words, offset, lowest):
+    """t, one vector, where dropout keeps the values whose random bits are words[offset :], else 0.
+
+    What `is_kept` says of one value.
+    """
+    bits = t.element.bitwidth
+
+    def generate(context, builder, signature, arguments):
+        value, words_, offset_, lowest_ = arguments
+        number = ir.IntType(bits)
+        vector = ir.VectorType(number, t.lanes)
+
+        def everywhere(constant):
+            return ir.Constant(vector, [constant] * t.lanes)
+
+        address = pointer(context, builder, words, words_, offset_)
+        found = builder.load(builder.bitcast(address, vector.as_pointer()), align=4)
+        if bits == 32:
+            fraction = builder.and_(found, everywhere(0x7FFFFF))
+            lowest_ = builder.trunc(lowest_, number)
+        else:  # the upper bits are the first word's
+            high = builder.shl(builder.and_(found, everywhere(0xFFFFF)), everywhere(32))
+            fraction = builder.or_(high, builder.lshr(found, everywhere(32)))
+        kept = builder.icmp_signed(">=", fraction, splat(builder, lowest_, vector))
+        zero = ir.Constant(t.llvm_vector, None)
+        chosen = builder.select(kept, builder.extract_value(value, 0), zero)
+        return builder.insert_value(value, chosen, 0)
+
+    return t(t, words, types.intp, types.int64), generate
+
+
 @inlined
 def _inside(place, stride, pad, window, size):
     """The start of a window on one axis, and its part within x: [first, last)."""
@@ -185,30 +217,27 @@ def _next(best, place, x, at, number):
 
 
 @inlined
-def _four(x, at, row, channels, z, places, to):
-    """The usual window, 2 x 2, without loops: twice as fast."""
+def _four(x, at, row, channels):
+    """The usual window, 2 x 2, without loops: (largest values, places)."""
     best = tile_load(tile_zero(x, 1, 1), x, at, 0)
-    place = tile_zero(x, 1, 1)
-    best, place = _next(best, place, x, at + channels, 1)
-    best, place = _next(best, place, x, at + row, 2)
-    best, place = _next(best, place, x, at + row + channels, 3)
-    tile_store(best, z, to, 0)
-    tile_store_bytes(place, places, to)
+    place = tile_fill(best, x.dtype.type(1))
+    best, place = _next(best, place, x, at + channels, 2)
+    best, place = _next(best, place, x, at + row, 3)
+    return _next(best, place, x, at + row + channels, 4)
 
 
 @inlined
-def _largest(x, n, c, rows, columns, window, z, places, to):
-    """A vector of channels of a window of any size."""
+def _largest(x, n, c, rows, columns, window):
+    """The same for a vector of channels of a window of any size."""
     height, width, channels = x.shape[1], x.shape[2], x.shape[3]
     best = tile_fill(tile_zero(x, 1, 1), x.dtype.type(-np.inf))
     place = tile_fill(best, x.dtype.type(_first_place(rows, columns, window)))
     for h in range(rows[1], rows[2]):
         for w in range(columns[1], columns[2]):
             at = ((n * height + h) * width + w) * channels + c
-            number = (h - rows[0]) * window + w - columns[0]
+            number = (h - rows[0]) * window + w - columns[0] + 1
             best, place = _next(best, place, x, at, number)
-    tile_store(best, z, to, 0)
-    tile_store_bytes(place, places, to)
+    return best, place
 
 
 @inlined
@@ -216,12 +245,12 @@ def _first_place(rows, columns, window):
     """The number of a window's first place inside x."""
     if rows[1] >= rows[2] or columns[1] >= columns[2]:
         return NOWHERE
-    return (rows[1] - rows[0]) * window + columns[1] - columns[0]
+    return (rows[1] - rows[0]) * window + columns[1] - columns[0] + 1
 
 
 @inlined
 def _largest_alone(x, n, c, rows, columns, window):
-    """The same for one channel: (value, place)."""
+    """The same for one channel."""
     best = x.dtype.type(-np.inf)
     place = _first_place(rows, columns, window)
     for h in range(rows[1], rows[2]):
@@ -229,19 +258,33 @@ def _largest_alone(x, n, c, rows, columns, window):
             value = x[n, h, w, c]
             if value > best or (value != value and best == best):
                 best = value
-                place = (h - rows[0]) * window + w - columns[0]
+                place = (h - rows[0]) * window + w - columns[0] + 1
     return best, place
 
 
 @inlined
-def _finish(z, places, words, first, lowest, scale, relu):
-    """Drop values, and note where no gradient flows."""
-    scale, zero, nowhere = z.dtype.type(scale), z.dtype.type(0), np.uint8(NOWHERE)
-    for i in range(z.size):
-        kept = is_kept(words, first, i, lowest, z)
-        value = select(kept, z[i] * scale, zero)
-        z[i] = value
-        places[i] = select(select(relu, value > zero, kept), places[i], nowhere)
+def _store(best, place, z, places, to, relu, drop, words, at, lowest, factor):
+    """Drop values, store them, and note where no gradient flows; the values' bits are words[at :]."""
+    if drop:
+        best = tile_where_kept(tile_mul(best, factor), words, at, lowest)
+        if not relu:
+            place = tile_where_kept(place, words, at, lowest)
+    if relu:
+        place = tile_where_positive(place, best)
+    tile_store(best, z, to, 0)
+    tile_store_bytes(place, places, to)
+
+
+@inlined
+def _store_alone(best, place, z, places, to, relu, drop, words, at, lowest, scale):
+    """The same for one value."""
+    alive = True
+    if drop:
+        alive = is_kept(words, at, 0, lowest, z)
+        best = select(alive, best * scale, z.dtype.type(0))
+    if relu:
+        alive = best > z.dtype.type(0)
+    z[to], places[to] = best, np.uint8(select(alive, place, NOWHERE))
 
 
 @kernel
@@ -250,38 +293,40 @@ def _max_pool_places(
 ):  # fmt: skip
     channels, row = x.shape[3], z.shape[2] * z.shape[3]
     whole = channels // lanes_of(x) * lanes_of(x)
+    relu, drop = flags[0] == 1, flags[1] == 1
     width = x.itemsize // 4  # words a value
     words = np.empty((row * width + 95) // 32 * 32, np.uint32)
-    zero, nowhere = x.dtype.type(0), np.uint8(NOWHERE)
+    scale = x.dtype.type(scale)
+    factor = tile_fill(tile_zero(x, 1, 1), scale)
     z_flat, places_flat = z.reshape(-1), places.reshape(-1)
     for item in range(lo, hi):  # one item owns one row of outputs
         n, p = divmod(item, z.shape[1])
+        step = item * row * width // 32
+        if drop:
+            end = ((item + 1) * row * width + 31) // 32
+            fill(words[: 32 * (end - step)], step, key)
         rows = _inside(p, stride[0], pad[0], window[0], x.shape[1])
         for q in range(z.shape[2]):
             columns = _inside(q, stride[1], pad[1], window[1], x.shape[2])
             to = item * row + q * channels
+            at = to * width - 32 * step
             four = window[0] == 2 and window[1] == 2
             if four and rows[2] - rows[1] == 2 and columns[2] - columns[1] == 2:
-                step = x.shape[2] * channels
-                at = ((n * x.shape[1] + rows[1]) * x.shape[2] + columns[1]) * channels
+                line = x.shape[2] * channels
+                corner = ((n * x.shape[1] + rows[1]) * x.shape[2] + columns[1]) * channels
                 for c in range(0, whole, lanes_of(x)):
-                    _four(x, at + c, step, channels, z, places, to + c)
+                    best, place = _four(x, corner + c, line, channels)
+                    _store(best, place, z, places, to + c, relu, drop,
+                           words, at + c * width, lowest, factor)  # fmt: skip
             else:
                 for c in range(0, whole, lanes_of(x)):
-                    _largest(x, n, c, rows, columns, window[1], z, places, to + c)
+                    best, place = _largest(x, n, c, rows, columns, window[1])
+                    _store(best, place, z, places, to + c, relu, drop,
+                           words, at + c * width, lowest, factor)  # fmt: skip
             for c in range(whole, channels):
-                best, place = _largest_alone(x, n, c, rows, columns, window[1])
-                z_flat[to + c], places_flat[to + c] = best, np.uint8(place)
-        first = item * row
-        out, where = z_flat[first : first + row], places_flat[first : first + row]
-        if flags[1] == 1:
-            step = first * width // 32
-            end = ((first + row) * width + 31) // 32
-            fill(words[: 32 * (end - step)], step, key)
-            _finish(out, where, words, first * width - 32 * step, lowest, scale, flags[0] == 1)
-        elif flags[0] == 1:
-            for i in range(out.size):
-                where[i] = select(out[i] > zero, where[i], nowhere)
+                value, number = _largest_alone(x, n, c, rows, columns, window[1])
+                _store_alone(value, number, z_flat, places_flat, to + c, relu, drop,
+                             words, at + c * width, lowest, scale)  # fmt: skip
 
 
 @inlined
@@ -366,7 +411,7 @@ def _max_pool_places_grad(
                     to = (n * height + h) * width * channels
                     for q in range(dz.shape[2]):
                         left, w_first, w_last = _inside(q, stride[1], pad[1], window[1], width)
-                        number = (h - top) * window[1] - left
+                        number = (h - top) * window[1] - left + 1
                         for w in range(w_first, w_last):
                             if apart:
                                 _set_pixel(dz_, places_, at + q * channels, number + w, scale,
