@@ -23,7 +23,6 @@ from .simd import (
 __all__ = ["relu", "relu_grad", "relu_grad_sums"]
 
 _SLABS = 64
-_BLOCK = 16  # rows whose sums are taken in registers
 
 
 def relu(x):
@@ -79,38 +78,21 @@ def relu_grad_sums(dy, y, scale=1.0):
 
 
 @inlined
-def _sums_of_columns(dy, y, dx, sums, begin, end, columns, to, factor):
-    """A vector of columns of some rows: dx, and its sums added to sums[to :]."""
-    total, other = tile_load(factor, sums, to, 0), tile_zero(y, 1, 1)
-    at = begin
-    while at + columns < end:  # two sums: one alone would wait for its own addition
-        below = at + columns
-        t = tile_mul(tile_load(factor, dy, at, 0), factor)
-        u = tile_mul(tile_load(factor, dy, below, 0), factor)
-        t = tile_where_positive(t, tile_load(factor, y, at, 0))
-        u = tile_where_positive(u, tile_load(factor, y, below, 0))
-        tile_store(t, dx, at, 0)
-        tile_store(u, dx, below, 0)
-        total, other = tile_add(total, t), tile_add(other, u)
-        at = below + columns
-    if at < end:
-        t = tile_mul(tile_load(factor, dy, at, 0), factor)
-        t = tile_where_positive(t, tile_load(factor, y, at, 0))
-        tile_store(t, dx, at, 0)
-        total = tile_add(total, t)
-    tile_store(tile_add(total, other), sums, to, 0)
+def _masked(dy, y, dx, at, factor):
+    """A vector of dx, stored."""
+    t = tile_mul(tile_load(factor, dy, at, 0), factor)
+    t = tile_where_positive(t, tile_load(factor, y, at, 0))
+    tile_store(t, dx, at, 0)
+    return t
 
 
 @inlined
-def _sums_of_last_columns(dy, y, dx, sums, begin, end, columns, to, factor, present):
+def _masked_part(dy, y, dx, at, factor, present):
     """The same for the columns, fewer than a vector's, at the right."""
-    total = tile_load_part(factor, sums, to, 0, 1, present)
-    for at in range(begin, end, columns):
-        t = tile_mul(tile_load_part(factor, dy, at, 0, 1, present), factor)
-        t = tile_where_positive(t, tile_load_part(factor, y, at, 0, 1, present))
-        tile_store_part(t, dx, at, 0, 0, 1, present)
-        total = tile_add(total, t)
-    tile_store_part(total, sums, to, 0, 0, 1, present)
+    t = tile_mul(tile_load_part(factor, dy, at, 0, 1, present), factor)
+    t = tile_where_positive(t, tile_load_part(factor, y, at, 0, 1, present))
+    tile_store_part(t, dx, at, 0, 0, 1, present)
+    return t
 
 
 @kernel
@@ -120,15 +102,26 @@ def _relu_grad_sums(lo, hi, thread, dy, y, dx, sums, scale):
     whole = columns // lanes * lanes
     factor = tile_fill(tile_zero(y, 1, 1), y.dtype.type(scale))
     for slab in range(lo, hi):  # one item owns one row of sums, and the rows of its slab
-        clear(sums, slab * columns, columns)
-        last = (slab + 1) * rows // sums.shape[0]
-        for first in range(slab * rows // sums.shape[0], last, _BLOCK):
-            begin, end = first * columns, min(first + _BLOCK, last) * columns
-            to = slab * columns
+        to = slab * columns
+        clear(sums, to, columns)
+        row, last = slab * rows // sums.shape[0], (slab + 1) * rows // sums.shape[0]
+        while row < last:
+            # Four rows, where there are, for one addition to the sums, which wait for each other.
+            four = row + 4 <= last
             for c in range(0, whole, lanes):
-                _sums_of_columns(dy, y, dx, sums, begin + c, end, columns, to + c, factor)
+                at = row * columns + c
+                total = tile_add(tile_load(factor, sums, to + c, 0), _masked(dy, y, dx, at, factor))
+                if four:
+                    t = _masked(dy, y, dx, at + columns, factor)
+                    u = _masked(dy, y, dx, at + 2 * columns, factor)
+                    v = _masked(dy, y, dx, at + 3 * columns, factor)
+                    total = tile_add(total, tile_add(t, tile_add(u, v)))
+                tile_store(total, sums, to + c, 0)
             if whole < columns:
-                _sums_of_last_columns(
-                    dy, y, dx, sums, begin + whole, end, columns, to + whole, factor,
-                    columns - whole,
-                )  # fmt: skip
+                rest = columns - whole
+                total = tile_load_part(factor, sums, to + whole, 0, 1, rest)
+                for i in range(row, row + 4 if four else row + 1):
+                    t = _masked_part(dy, y, dx, i * columns + whole, factor, rest)
+                    total = tile_add(total, t)
+                tile_store_part(total, sums, to + whole, 0, 0, 1, rest)
+            row += 4 if four else 1

@@ -27,7 +27,6 @@ from .simd import (
     tile_load,
     tile_mul,
     tile_store,
-    tile_where_positive,
     tile_zero,
 )
 from .vectormath import select
@@ -136,6 +135,25 @@ def tile_store_bytes(typing_context, t, places, offset):
         address = pointer(context, builder, places, places_, offset_)
         numbers = builder.trunc(numbers, narrow)
         builder.store(numbers, builder.bitcast(address, narrow.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(t, places, types.intp), generate
+
+
+@intrinsic
+def keep_bytes(typing_context, t, places, offset):
+    """places[offset :] = NOWHERE where t, one vector, is not above 0."""
+
+    def generate(context, builder, signature, arguments):
+        value, places_, offset_ = arguments
+        narrow = ir.VectorType(ir.IntType(8), t.lanes)
+        address = pointer(context, builder, places, places_, offset_)
+        address = builder.bitcast(address, narrow.as_pointer())
+        zero = ir.Constant(t.llvm_vector, None)
+        alive = builder.fcmp_ordered(">", builder.extract_value(value, 0), zero)
+        found = builder.load(address, align=1)
+        found = builder.select(alive, found, ir.Constant(narrow, [NOWHERE] * t.lanes))
+        builder.store(found, address, align=1)
         return context.get_dummy_value()
 
     return types.void(t, places, types.intp), generate
@@ -263,28 +281,35 @@ def _largest_alone(x, n, c, rows, columns, window):
 
 
 @inlined
-def _store(best, place, z, places, to, relu, drop, words, at, lowest, factor):
-    """Drop values, store them, and note where no gradient flows; the values' bits are words[at :]."""
-    if drop:
-        best = tile_where_kept(tile_mul(best, factor), words, at, lowest)
-        if not relu:
-            place = tile_where_kept(place, words, at, lowest)
-    if relu:
-        place = tile_where_positive(place, best)
-    tile_store(best, z, to, 0)
-    tile_store_bytes(place, places, to)
+def _drop(z, places, to, count, relu, words, at, lowest, scale):
+    """Drop some of a row's values, and note where no gradient flows; their bits are words[at :]."""
+    whole, width = count // lanes_of(z) * lanes_of(z), z.itemsize // 4
+    one = tile_fill(tile_zero(z, 1, 1), z.dtype.type(1))
+    factor = tile_fill(one, scale)
+    for i in range(0, whole, lanes_of(z)):
+        t = tile_mul(tile_load(one, z, to + i, 0), factor)
+        t = tile_where_kept(t, words, at + i * width, lowest)
+        tile_store(t, z, to + i, 0)
+        if relu:
+            keep_bytes(t, places, to + i)
+        else:
+            keep_bytes(tile_where_kept(one, words, at + i * width, lowest), places, to + i)
+    for i in range(whole, count):
+        kept = is_kept(words, at, i, lowest, z)
+        value = select(kept, z[to + i] * scale, z.dtype.type(0))
+        alive = value > z.dtype.type(0) if relu else kept
+        z[to + i], places[to + i] = value, select(alive, places[to + i], np.uint8(NOWHERE))
 
 
 @inlined
-def _store_alone(best, place, z, places, to, relu, drop, words, at, lowest, scale):
-    """The same for one value."""
-    alive = True
-    if drop:
-        alive = is_kept(words, at, 0, lowest, z)
-        best = select(alive, best * scale, z.dtype.type(0))
-    if relu:
-        alive = best > z.dtype.type(0)
-    z[to], places[to] = best, np.uint8(select(alive, place, NOWHERE))
+def _note_zeros(z, places, to, count):
+    """Note where no gradient flows back through relu."""
+    whole = count // lanes_of(z) * lanes_of(z)
+    t = tile_zero(z, 1, 1)
+    for i in range(0, whole, lanes_of(z)):
+        keep_bytes(tile_load(t, z, to + i, 0), places, to + i)
+    for i in range(to + whole, to + count):
+        places[i] = select(z[i] > z.dtype.type(0), places[i], np.uint8(NOWHERE))
 
 
 @kernel
@@ -296,37 +321,37 @@ def _max_pool_places(
     relu, drop = flags[0] == 1, flags[1] == 1
     width = x.itemsize // 4  # words a value
     words = np.empty((row * width + 95) // 32 * 32, np.uint32)
-    scale = x.dtype.type(scale)
-    factor = tile_fill(tile_zero(x, 1, 1), scale)
-    z_flat, places_flat = z.reshape(-1), places.reshape(-1)
+    z_, places_ = z.reshape(-1), places.reshape(-1)
     for item in range(lo, hi):  # one item owns one row of outputs
         n, p = divmod(item, z.shape[1])
-        step = item * row * width // 32
-        if drop:
-            end = ((item + 1) * row * width + 31) // 32
-            fill(words[: 32 * (end - step)], step, key)
         rows = _inside(p, stride[0], pad[0], window[0], x.shape[1])
         for q in range(z.shape[2]):
             columns = _inside(q, stride[1], pad[1], window[1], x.shape[2])
             to = item * row + q * channels
-            at = to * width - 32 * step
             four = window[0] == 2 and window[1] == 2
             if four and rows[2] - rows[1] == 2 and columns[2] - columns[1] == 2:
                 line = x.shape[2] * channels
                 corner = ((n * x.shape[1] + rows[1]) * x.shape[2] + columns[1]) * channels
                 for c in range(0, whole, lanes_of(x)):
                     best, place = _four(x, corner + c, line, channels)
-                    _store(best, place, z, places, to + c, relu, drop,
-                           words, at + c * width, lowest, factor)  # fmt: skip
+                    tile_store(best, z, to + c, 0)
+                    tile_store_bytes(place, places, to + c)
             else:
                 for c in range(0, whole, lanes_of(x)):
                     best, place = _largest(x, n, c, rows, columns, window[1])
-                    _store(best, place, z, places, to + c, relu, drop,
-                           words, at + c * width, lowest, factor)  # fmt: skip
+                    tile_store(best, z, to + c, 0)
+                    tile_store_bytes(place, places, to + c)
             for c in range(whole, channels):
                 value, number = _largest_alone(x, n, c, rows, columns, window[1])
-                _store_alone(value, number, z_flat, places_flat, to + c, relu, drop,
-                             words, at + c * width, lowest, scale)  # fmt: skip
+                z_[to + c], places_[to + c] = value, np.uint8(number)
+        # The row is still in the cache; in the loops above the branches cost more than this.
+        if drop:
+            step, end = item * row * width // 32, ((item + 1) * row * width + 31) // 32
+            fill(words[: 32 * (end - step)], step, key)
+            at = item * row * width - 32 * step
+            _drop(z_, places_, item * row, row, relu, words, at, lowest, x.dtype.type(scale))
+        elif relu:
+            _note_zeros(z_, places_, item * row, row)
 
 
 @inlined
