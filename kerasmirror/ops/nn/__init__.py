@@ -5,6 +5,7 @@ from kerasmirror.ops.nn import (  # noqa: F401 - loading them registers their pu
     attention,
     conv,
     conv_algorithm,
+    ctc,
     dense,
     encoding,
     fold,
