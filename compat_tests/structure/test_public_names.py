@@ -9,7 +9,13 @@ from kerasmirror import _export
 
 NAMES = sorted(_export.public_names())
 # Our own additions have no counterpart in Keras.
-OWN = ("autodiff.", "config.set_threads", "config.threads", "config.conv_algorithm")
+OWN = (
+    "autodiff.",
+    "config.set_threads",
+    "config.threads",
+    "config.conv_algorithm",
+    "config.fusion",
+)
 # Why a signature differs.
 DIFFERENT = {
     "Optimizer": "Keras on TensorFlow hides the arguments of the base class behind *args",

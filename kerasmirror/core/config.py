@@ -21,6 +21,7 @@ _INTERACTIVE_LOGGING = True
 _TRACEBACK_FILTERING = True
 _MAX_EPOCHS = None
 _MAX_STEPS_PER_EPOCH = None
+_FUSION = True
 
 
 @export("config.floatx", "backend.floatx")
@@ -248,7 +249,7 @@ def conv_algorithm(algorithm=None):
             "installs."
         )
     _take_conv_algorithm(algorithm)
-    return _FormerConvAlgorithm(former)
+    return _Former(_take_conv_algorithm, former)
 
 
 def _take_conv_algorithm(algorithm):
@@ -259,17 +260,42 @@ def _take_conv_algorithm(algorithm):
         kernels.set_conv_algorithm(algorithm)
 
 
-class _FormerConvAlgorithm:
-    """Sets, at the end of a `with` block, the algorithm that was set before."""
+@export("config.fusion")
+def fusion(enabled=None):
+    """Let models run adjacent layers as one operation, or not; without argument, whether they do.
 
-    def __init__(self, former):
+    `config.fusion(False)` holds from the call on. What it returns is a context manager that sets,
+    at its end, what was set before: `with config.fusion(False): model.fit(...)`. Fused or not, the
+    forward pass gives the same bits in training, and gradients differ by rounding alone; fused, a
+    pass over memory serves several layers. On unless set.
+    Raises: ValueError for anything but True and False. Source: our own.
+    """
+    if enabled is None:
+        return _FUSION
+    if not isinstance(enabled, bool):
+        checks.fail("keras.config.fusion", "enabled", "True or False", enabled)
+    former = _FUSION
+    _take_fusion(enabled)
+    return _Former(_take_fusion, former)
+
+
+def _take_fusion(enabled):
+    global _FUSION
+    _FUSION = enabled
+
+
+class _Former:
+    """Sets, at the end of a `with` block, what was set before."""
+
+    def __init__(self, take, former):
+        self._take = take
         self._former = former
 
     def __enter__(self):
         return self
 
     def __exit__(self, *error):
-        _take_conv_algorithm(self._former)
+        self._take(self._former)
 
 
 @export("version")

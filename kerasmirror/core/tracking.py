@@ -7,6 +7,9 @@ import functools
 
 from kerasmirror.core import tree
 
+# Counts assignments to attributes of layers; what was derived from layers looks again when it moves.
+CHANGES = [0]
+
 
 class Tracker:
     """Sorts assigned values into lists, by predicate.

@@ -249,7 +249,7 @@ class Layer(LayerState):
             self._first_input_shape = tree.map_structure(
                 lambda x: getattr(x, "shape", None), self._first_argument(args, kwargs)
             )
-        self._called = True
+            self._called = True
         return outputs
 
     def _call_or_spec(self, args, kwargs):

@@ -10,7 +10,7 @@ from kerasmirror import constraints, initializers, regularizers
 from kerasmirror.core import dtype_policy, dtypes, scopes
 from kerasmirror.core.node import node_tensors
 from kerasmirror.core.tensor import Tensor
-from kerasmirror.core.tracking import Tracker
+from kerasmirror.core.tracking import CHANGES, Tracker
 from kerasmirror.core.variable import Variable
 from kerasmirror.metrics.metric import Metric
 from kerasmirror.random import SeedGenerator
@@ -58,6 +58,7 @@ class LayerState:
         )
 
     def __setattr__(self, name, value):
+        CHANGES[0] += 1
         if "_tracker" not in self.__dict__:
             self._start_tracking()
         if type(value) not in _UNTRACKED and not self.__dict__.get("_tracking_off"):
@@ -72,6 +73,7 @@ class LayerState:
             self.__dict__[name] = value
 
     def __delattr__(self, name):
+        CHANGES[0] += 1
         self._tracker.untrack(self.__dict__.get(name))
         object.__delattr__(self, name)
 

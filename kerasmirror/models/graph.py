@@ -11,6 +11,7 @@ from kerasmirror.core.node import Node, node_of
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.layers.layer import Layer
+from kerasmirror.models import fusion
 
 
 class Step(NamedTuple):
@@ -54,7 +55,9 @@ class Graph:
         )
         self._check()
         slots, self.steps = self._plan()
+        self.uses = self._count_uses(slots)
         self.size = len(slots)
+        self.fused = fusion.Plan(_fused_steps)
         self.input_slots = [slots[id(tensor)] for tensor in inputs]
         self.output_slots = [slots[id(tensor)] for tensor in outputs]
 
@@ -111,6 +114,14 @@ class Graph:
             )
         return slots, steps
 
+    def _count_uses(self, slots):
+        """How often each slot's value is an argument or an output."""
+        uses = Counter(slots[id(tensor)] for tensor in self.outputs)
+        for node in self.nodes:
+            if not node.is_input:
+                uses.update(slots[id(tensor)] for tensor in node.input_tensors)
+        return uses
+
     def run(self, inputs, training=None, owner="keras.Model"):
         """The outputs' values for the inputs' values; others are let go after their last use.
 
@@ -122,25 +133,34 @@ class Graph:
         args = kwargs = y = value = None
         inputs = None
         try:
-            for operation, slot, fill, takes_training, results, free in self.steps:
-                if slot >= 0:
-                    if takes_training and training is not None:
-                        y = operation(values[slot], training=training)
+            for group, steps in self.fused.parts(self):
+                if group is not None:
+                    y = group.run(values[steps[0].slot], training)
+                    if y is not None:
+                        for step in steps:
+                            for place in step.free:
+                                values[place] = None
+                        values[steps[-1].results[0]] = y
+                        continue
+                for operation, slot, fill, takes_training, results, free in steps:
+                    if slot >= 0:
+                        if takes_training and training is not None:
+                            y = operation(values[slot], training=training)
+                        else:
+                            y = operation(values[slot])
                     else:
-                        y = operation(values[slot])
-                else:
-                    args, kwargs = fill(values)
-                    if takes_training and training is not None:
-                        kwargs["training"] = training
-                    y = operation(*args, **kwargs)
-                    args = kwargs = None
-                if type(y) is Tensor or type(y) is KerasTensor:
-                    values[results[0]] = y
-                else:
-                    for place, part in zip(results, tree.flatten(y), strict=True):
-                        values[place] = part
-                for place in free:
-                    values[place] = None
+                        args, kwargs = fill(values)
+                        if takes_training and training is not None:
+                            kwargs["training"] = training
+                        y = operation(*args, **kwargs)
+                        args = kwargs = None
+                    if type(y) is Tensor or type(y) is KerasTensor:
+                        values[results[0]] = y
+                    else:
+                        for place, part in zip(results, tree.flatten(y), strict=True):
+                            values[place] = part
+                    for place in free:
+                        values[place] = None
         except ValueError as error:
             if f"'{operation.name}'" in str(error):
                 raise
@@ -173,6 +193,32 @@ class Graph:
     def layers(self):
         """The operations that are layers."""
         return [operation for operation in self.operations if isinstance(operation, Layer)]
+
+
+def _fused_steps(graph):
+    """[(group or None, its steps)]: chains of steps that run as one operation, where the first is.
+
+    Each value in a chain has one use, and is no output; what is moved forward with a chain is a
+    layer's only step, so that its random numbers come in the same order.
+    """
+    steps = graph.steps
+    by_slot = {step.slot: step for step in steps if step.slot >= 0}
+    calls = Counter(id(step.operation) for step in steps)
+    parts, taken = [], set()
+    for step in steps:
+        if id(step) in taken:
+            continue
+        chain = [step] if step.slot >= 0 else []
+        while chain and len(chain[-1].results) == 1 and graph.uses[chain[-1].results[0]] == 1:
+            following = by_slot.get(chain[-1].results[0])
+            if following is None or calls[id(following.operation)] > 1:
+                break
+            chain.append(following)
+        group = fusion.group_at([one.operation for one in chain])
+        chain = [step] if group is None else chain[: len(group.layers)]
+        taken.update(map(id, chain))
+        parts.append((group, chain))
+    return parts
 
 
 def calls_between(inputs, outputs):

@@ -11,6 +11,7 @@ from kerasmirror.core.symbolic import KerasTensor, standardize_shape
 from kerasmirror.core.tensor import get_keras_mask
 from kerasmirror.layers.core.input_layer import InputLayer
 from kerasmirror.layers.layer import Layer
+from kerasmirror.models import fusion
 from kerasmirror.models.model import Model
 
 
@@ -27,6 +28,7 @@ class Sequential(Model):
     def __init__(self, layers=None, trainable=True, name=None):
         super().__init__(trainable=trainable, name=name)
         self._outputs = None
+        self._plan = fusion.Plan(fusion.groups_of_stack)
         for layer in layers or []:
             self.add(layer, rebuild=False)
         if layers:
@@ -141,17 +143,25 @@ class Sequential(Model):
 
     def call(self, inputs, training=None, mask=None, **kwargs):
         x = inputs if self._input_layer is None else self._declared(inputs)
-        for layer in self._layers:
-            if isinstance(layer, InputLayer):
-                continue
-            options = dict(kwargs) if kwargs else {}
-            if layer._call_signature.has_mask and mask is not None:
-                options["mask"] = mask
-            if training is not None and layer._call_signature.has_training:
-                options["training"] = training
-            x = layer(x, **options)
-            mask = get_keras_mask(x) if not isinstance(x, (list, tuple, dict)) else None
+        for group, layers in self._plan.parts(self):
+            if group is not None and mask is None and not kwargs:
+                y = group.run(x, training)
+                if y is not None:
+                    x = y
+                    continue
+            for layer in layers:
+                x, mask = self._call_layer(layer, x, training, mask, kwargs)
         return x
+
+    def _call_layer(self, layer, x, training, mask, kwargs):
+        """The layer's output, and the mask that comes with it."""
+        options = dict(kwargs) if kwargs else {}
+        if layer._call_signature.has_mask and mask is not None:
+            options["mask"] = mask
+        if training is not None and layer._call_signature.has_training:
+            options["training"] = training
+        x = layer(x, **options)
+        return x, get_keras_mask(x) if not isinstance(x, (list, tuple, dict)) else None
 
     def _declared(self, inputs):
         """`inputs` as the one tensor that was declared: its dtype, and a last axis of 1 or none."""

@@ -31,10 +31,9 @@ from .simd import (
 )
 from .vectormath import select
 
-__all__ = ["LARGEST_WINDOW", "max_pool2d_places", "max_pool2d_places_grad_input"]
+__all__ = ["max_pool2d_places", "max_pool2d_places_grad_input"]
 
 NOWHERE = 0
-LARGEST_WINDOW = 255  # places that a byte can tell apart beside NOWHERE
 
 _SLABS = 64  # sums of the bias's gradient, added in order: no result depends on the threads
 
@@ -43,7 +42,8 @@ def max_pool2d_places(x, geometry: PoolGeometry, relu=False, seed_pair=None, rat
     """(dropout of the largest value in each window, the places of these values as uint8).
 
     Args: `relu` says that x comes from relu, whose gradient is 0 where x is; `rate` 0 drops none.
-    The first of several largest values counts. Windows have at most LARGEST_WINDOW places.
+    The first of several largest values counts. Windows have at most 255 places,
+    which a byte can tell apart beside NOWHERE.
     """
     x = np.ascontiguousarray(x)
     shape = (x.shape[0], *geometry.out_size, x.shape[3])

@@ -305,9 +305,11 @@ def conv2d_bias_activation(
 
     def backward(dy, needs):
         dy = to_2d(k, *widened(dy), channels_first)
-        if activation == "relu":
-            dy = k.relu_grad(dy, y)
         dx = dw = db = None
+        if activation == "relu":
+            dy, db = k.relu_grad_sums(dy, y) if needs[2] else (k.relu_grad(dy, y), None)
+        elif needs[2]:
+            db = k.bias_grad(dy)
         # y is linear in x and in w, so each gradient is the adjoint map applied to dy.
         if needs[0]:
             dx = k.conv2d_grad_input(dy, w, x.shape, geometry)
@@ -315,9 +317,7 @@ def conv2d_bias_activation(
         if needs[1]:
             dw = k.conv2d_grad_kernel(dy, x, w.shape, geometry)
             dw = narrowed(dw.reshape(w_shape), w_dtype)
-        if needs[2]:
-            db = narrowed(k.bias_grad(dy), w_dtype)
-        return dx, dw, db
+        return dx, dw, narrowed(db, w_dtype)
 
     return narrowed(from_2d(k, y, rank, channels_first), dtype), backward
 
