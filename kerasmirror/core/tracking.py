@@ -7,7 +7,7 @@ import functools
 
 from kerasmirror.core import tree
 
-# Counts assignments to attributes of layers; what was derived from layers looks again when it moves.
+# Counts assignments to attributes of layers, so that what was derived from them is looked at again.
 CHANGES = [0]
 
 
