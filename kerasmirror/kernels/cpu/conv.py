@@ -28,7 +28,7 @@ ALGORITHMS = ("auto", "direct", "winograd", "gemm", "fft", "numpy", "opencv")
 _WHOLE_ARRAYS = {"gemm": conv_gemm, "fft": conv_fft, "numpy": conv_numpy, "opencv": conv_opencv}
 _VARIABLE = "KERASMIRROR_CONV_ALGORITHM"
 # For each window that Winograd's algorithm knows, outputs of a tile, most first.
-_WINOGRAD_TILES = {(3, 3): (4, 2)}
+_WINOGRAD_TILES = conv_winograd.TILES
 
 
 class ConvAlgorithms(NamedTuple):
@@ -103,7 +103,7 @@ def conv2d_grad_kernel(dy, x, w_shape, geometry):
     algorithm, m = _chosen("grad_kernel", x.shape, w_shape, geometry, x.dtype)
     if algorithm == "winograd":
         pad = (geometry.pad[0][0], geometry.pad[1][0])
-        return conv_winograd.grad_kernel(dy, x, pad, m)
+        return conv_winograd.grad_kernel(dy, x, pad, m, w_shape[0])
     if algorithm != "direct":
         return _WHOLE_ARRAYS[algorithm].grad_kernel(dy, x, w_shape, geometry)
     return conv_direct.grad_kernel(dy, x, w_shape, geometry)

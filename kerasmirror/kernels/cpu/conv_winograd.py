@@ -1,37 +1,39 @@
-"""Winograd convolution F(m x m, 3 x 3), m = 4 or 2, for windows of 3 x 3 and stride 1.
+"""Winograd convolution F(m x m, r x r) for square windows and stride 1.
 
-    Y = A^T [ sum over c of (G w G^T) * (B^T d B) ] A
+    Y = A [ sum over c of (G w G^T) * (B d B^T) ] A^T
 
-for tiles d of m + 2 rows and columns of the padded image, which overlap by 2, and tiles Y of m x m
-outputs: (m + 2)^2 instead of 9 m^2 products each. The sums over c are matrix products of tiles by
-channels, one for each of the (m + 2)^2 points. The gradient in x is the same convolution of dy
+for tiles d of n = m + r - 1 rows and columns of the padded image, which overlap by r - 1, and tiles
+Y of m x m outputs: n^2 instead of m^2 r^2 products each. The sums over c are matrix products of
+tiles by channels, one for each of the n^2 points. The gradient in x is the same convolution of dy
 with the window turned and its axes swapped; the gradient in w is
-G^T [ sum over tiles of (B^T d B) (A dY A^T) ] G.
+G^T [ sum over tiles of (B d B^T) (A^T dY A) ] G.
 
-In kernels, `tile` is a tuple of m zeros: its length makes m a constant of the compiled code.
+In kernels, `tile`, `window` and `points` are tuples of m, r and n zeros: their lengths make m, r
+and n constants of the compiled code.
 
-A thread takes some rows of tiles at a time, few enough for its scratch to stay near the core: tiles
-of the input V[point][tile][c], products M[point][tile][f], and a strip of padded image rows.
-Channel counts are whole numbers of vectors. float32 errors are about 1e-5 (m = 4) and 2e-6 (m = 2)
-of the largest value.
+A thread takes some rows of tiles at a time, few enough for its scratch to stay near the core:
+tiles of the input V[point][tile][c], products M[point][tile][f] of a block of filters, and the
+lines of one row of tiles. Channel counts are whole numbers of vectors.
 
 Source: Lavin and Gray 2016, https://arxiv.org/abs/1509.09308, section 4.
 """
 
+import functools
+
 import numpy as np
 
 from . import memory, threads
-from .launch import helper, kernel, launch
+from .conv_winograd_points import matrices, transposed
+from .conv_winograd_transforms import combination, sandwich
+from .launch import helper, inlined, kernel, launch
 from .simd import (
     BITS,
-    ROWS,
     VECTORS,
     WIDTH,
     clear,
     copy,
     hidden,
     lanes_of,
-    sandwich,
     tile_fma,
     tile_load,
     tile_store,
@@ -39,41 +41,23 @@ from .simd import (
     transpose_block,
 )
 
-# The points of m = 4 are 0, 1, -1, 2, -2 and infinity; those of m = 2 are 0, 1, -1 and infinity.
-_B4 = (
-    (4, 0, -5, 0, 1, 0),
-    (0, -4, -4, 1, 1, 0),
-    (0, 4, -4, -1, 1, 0),
-    (0, -2, -1, 2, 1, 0),
-    (0, 2, -1, -2, 1, 0),
-    (0, 4, 0, -5, 0, 1),
-)
-_A4 = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1))
-_G4 = (
-    (1 / 4, 0, 0),
-    (-1 / 6, -1 / 6, -1 / 6),
-    (-1 / 6, 1 / 6, -1 / 6),
-    (1 / 24, 1 / 12, 1 / 6),
-    (1 / 24, -1 / 12, 1 / 6),
-    (0, 0, 1),
-)
-_B2 = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
-_A2 = ((1, 1, 1, 0), (0, 1, -1, -1))
-_G2 = ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1))
+# What is known of a window: the outputs of a tile, the most first.
+TILES = {(3, 3): (5, 4, 2), (5, 5): (4,)}
+_MATRICES = [matrices(m, r) for (r, _), sizes in TILES.items() for m in sizes]
+_input = combination("_input", [b for b, _, _ in _MATRICES])
+_output = sandwich("_output", [a for _, _, a in _MATRICES], finish=True)
+_window = sandwich("_window", [g for _, g, _ in _MATRICES])
+_spread = sandwich("_spread", [transposed(a) for _, _, a in _MATRICES])
+_narrow = sandwich("_narrow", [transposed(g) for _, g, _ in _MATRICES])
 
-
-def _turned(matrix):
-    return tuple(zip(*matrix, strict=True))
-
-
-_input = sandwich("_input", {4: _B4, 2: _B2})
-_output = sandwich("_output", {4: _A4, 2: _A2}, finish=True)
-_window = sandwich("_window", {4: _G4, 2: _G2})
-_spread = sandwich("_spread", {4: _turned(_A4), 2: _turned(_A2)})
-_narrow = sandwich("_narrow", {4: _turned(_G4), 2: _turned(_G2)})
+UNIT = max(BITS // 32, 8)  # channels and filters come in multiples of this
+# Rows of a register tile: 12 or 16 sums hide the latency of a fused multiply-add, and 6 x 2 are
+# what 16 registers hold; what these leave of a count goes in fours, and columns of one vector in
+# eights.
+_TALL, _SHORT, _NARROW = (8 if BITS != 256 else 6), 4, 8
 
 _NEAR = 384 * 1024  # bytes of scratch that stay in a core's second cache
-_APART = 80  # elements between the planes of points: plane sizes that are powers of two collide
+_ITEMS, _WORK = 8, 400_000  # items wanted, each of so many products at least: 10 microseconds
 _SUMS = 8 << 20  # bytes of the partial sums of the gradient in w
 _BLOCK_FILTERS = 64
 
@@ -81,106 +65,155 @@ _BLOCK_FILTERS = 64
 def tile_size(x_shape, w_shape, geometry, dtype):
     """The m that needs fewest products, or 0 where direct convolution is better."""
     channels, filters = w_shape[2], w_shape[3]
-    unit = max(BITS // 32, ROWS)
+    window = tuple(w_shape[:2])
     pads = geometry.pad[0] + geometry.pad[1]
     if (
         dtype != np.float32
-        or tuple(w_shape[:2]) != (3, 3)
+        or window not in TILES
         or tuple(geometry.stride) != (1, 1)
         or tuple(geometry.dilation) != (1, 1)
         or geometry.groups != 1
-        or max(pads) > 2
-        or channels % unit
-        or filters % unit
-        or min(channels, filters) < 16
+        or max(pads) >= window[0]
+        or channels % UNIT
+        or filters % UNIT
         or x_shape[0] == 0
     ):
         return 0
-    rows, columns = geometry.out_size
-    # Transforms and partial tiles make a product of Winograd's cost about 1.5 of the direct ones.
-    products = {m: 1.5 * -(-rows // m) * -(-columns // m) * (m + 2) ** 2 for m in (2, 4)}
-    best = min(products, key=products.get)
-    return best if products[best] < 9 * rows * columns else 0
+    costs = {m: _cost(x_shape[0], w_shape, geometry.out_size, m) for m in TILES[window]}
+    best = min(costs, key=costs.get)
+    return best if costs[best] < _direct_cost(x_shape[0], w_shape, geometry.out_size) else 0
+
+
+def _cost(images, w_shape, out_size, m):
+    """About how many cycles a convolution takes on a core with 16 sums a cycle."""
+    r, _, channels, filters = w_shape
+    tiles = images * -(-out_size[0] // m) * -(-out_size[1] // m)
+    # Sums run at 90 % of the peak; a vector of channels costs 5 cycles a point on its way in, one
+    # of filters 3 on its way out, one of the window's filters 3.
+    columns = filters + (filters % WIDTH[4] > 0) * 4
+    products = channels * columns / 15
+    transforms = (5 * channels + 3 * filters) / 8
+    return (m + r - 1) ** 2 * (tiles * (products + transforms) + 3 * channels * filters / 8)
+
+
+def _direct_cost(images, w_shape, out_size):
+    r, _, channels, filters = w_shape
+    return images * out_size[0] * out_size[1] * r * r * channels * filters / 12
 
 
 def convolve(x, w, bias, relu, pad, out_size, m):
-    """The convolution of x with w (3, 3, C, F), padded by `pad` (top, left)."""
-    images, _, _, channels = x.shape
-    filters = w.shape[3]
+    """The convolution of x with w (r, r, C, F), padded by `pad` (top, left)."""
+    images, *image = x.shape
+    r, _, channels, filters = w.shape
+    n = m + r - 1
     y = memory.empty((images, *out_size, filters), x.dtype)
     windows = _transformed_windows(w, m)
     tall, wide = -(-out_size[0] // m), -(-out_size[1] // m)
-    padded = -(-filters // WIDTH[4]) * WIDTH[4]
-    rows = _rows_of_tiles(images * tall, wide, channels + padded, m, 32)
-    tiles = -(-rows * wide // ROWS) * ROWS
-    planes = (tiles * channels + _APART, tiles * padded + _APART)
-    strip = (m + 2) * (wide * m + 2) * channels
-    size = (m + 2) ** 2 * sum(planes) + max(strip, m * m * filters)
+    rows, portion = _division(images * tall, wide, channels, filters, n)
+    block = min(portion, _BLOCK_FILTERS)
+    tiles = -(-rows * wide // _NARROW) * _NARROW
+    planes = (_plane(tiles * channels), _plane(tiles * block))
+    lines = n * (wide * m + r - 1) * channels
+    size = n * n * sum(planes) + max(2 * lines, m * m * block)
     launch(
         _convolve,
-        -(-images * tall // rows),
+        -(-images * tall // rows) * -(-filters // portion),
         1,
-        x,
+        x.reshape(-1),
         windows,
-        np.zeros(filters, x.dtype) if bias is None else bias,
-        y,
+        _no_bias(filters) if bias is None else bias,
+        y.reshape(-1),
         threads.scratch(size, x.dtype),
         (0,) * m,
-        (tall, wide, rows, padded),
-        (*pad, *planes),
+        (0,) * n,
+        tuple(image),
+        (*out_size, filters),
+        (images * tall, tall, wide, rows, portion),
+        (*pad, *planes, block),
         np.float32(0 if relu else -np.inf),
     )
     return y
 
 
-def _rows_of_tiles(total, wide, depth, m, at_least):
+def _division(total, wide, channels, filters, n):
+    """(rows of tiles, filters) of an item.
+
+    As many rows as stay near the core, or fewer, and a part of the filters, so that a few images
+    keep several threads busy.
+    """
+    rows = _rows_of_tiles(total, wide, channels + min(filters, _BLOCK_FILTERS), n, 32)
+    wanted = min(_ITEMS, total * wide * n * n * channels * filters // _WORK)
+    if -(-total // rows) >= wanted:
+        return rows, filters
+    rows = min(rows, max(-(-_NARROW // wide), -(-total // wanted)))
+    parts = -(-wanted // -(-total // rows))
+    return rows, -(-filters // (parts * WIDTH[4])) * WIDTH[4]
+
+
+@functools.cache
+def _no_bias(filters):
+    return np.zeros(filters, np.float32)
+
+
+def _rows_of_tiles(total, wide, depth, n, at_least):
     """How many rows of tiles an item takes: as many as stay near the core, or `at_least` tiles."""
-    near = _NEAR // (4 * depth * (m + 2) ** 2)
+    near = _NEAR // (4 * depth * n * n)
     rows = max(1, max(near, at_least) // wide)
     return -(-total // -(-total // rows))
 
 
+def _plane(size):
+    """Elements from a point's plane to the next.
+
+    An odd number of cache lines: the same place of all planes then falls into different sets of the
+    first cache.
+    """
+    return (-(-size // 16) | 1) * 16
+
+
 def _transformed_windows(w, m):
-    """G w G^T as [point][panel of filters][c][width], zeros past the last filter."""
-    channels, filters = w.shape[2:]
-    width = WIDTH[4]
-    size = (m + 2) ** 2 * -(-filters // width) * width * channels
-    out = (memory.zeros if filters % width else memory.empty)((size,), w.dtype)
-    launch(_transform_windows, channels, threads.chunk_of(filters * 36), w, out, (0,) * m)
+    """G w G^T as [point][panel of filters][c][filter]; the last panel may have one vector."""
+    r, _, channels, filters = w.shape
+    n = m + r - 1
+    out = memory.empty((n * n * channels * filters,), w.dtype)
+    work = threads.chunk_of(filters * n * n)
+    launch(_transform_windows, channels, work, w, out, (0,) * n, (0,) * r)
     return out
 
 
 @kernel
-def _transform_windows(lo, hi, thread, w, out, tile):
+def _transform_windows(lo, hi, thread, w, out, points, window):
     # One item is one input channel.
-    m = len(tile)
     channels, filters = w.shape[2], w.shape[3]
     lanes = lanes_of(w)
     width = VECTORS * lanes
-    panels = (filters + width - 1) // width
-    point = panels * channels * width
-    tap = channels * filters
+    point = channels * filters
     for c in range(lo, hi):
         for f in range(0, filters, lanes):
-            at = (f // width * channels + c) * width + f % width
-            source = c * filters + f
-            _window(tile, w, source, 3 * tap, tap, out, at, (m + 2) * point, point)
+            panel = f // width * width
+            wide = min(width, filters - panel)
+            at = panel * channels + c * wide + f - panel
+            _window(
+                points, window, w, c * filters + f, len(window) * point, point,
+                out, at, len(points) * point, point,
+            )  # fmt: skip
 
 
 def turned_windows(w):
-    """w (3, 3, C, F) turned by half and with its channel axes swapped: (3, 3, F, C)."""
-    out = memory.empty((3, 3, w.shape[3], w.shape[2]), w.dtype)
-    launch(_turn_windows, 9, threads.chunk_of(w.shape[2] * w.shape[3]), w, out)
+    """w (r, r, C, F) turned by half and with its channel axes swapped: (r, r, F, C)."""
+    taps = w.shape[0] * w.shape[1]
+    out = memory.empty((*w.shape[:2], w.shape[3], w.shape[2]), w.dtype)
+    launch(_turn_windows, taps, threads.chunk_of(w.shape[2] * w.shape[3]), w, out)
     return out
 
 
 @kernel
 def _turn_windows(lo, hi, thread, w, out):
     # One item is one tap.
-    channels, filters = w.shape[2], w.shape[3]
+    taps, channels, filters = w.shape[0] * w.shape[1], w.shape[2], w.shape[3]
     lanes = lanes_of(w)
     for tap in range(lo, hi):
-        source, target = tap * channels * filters, (8 - tap) * channels * filters
+        source, target = tap * channels * filters, (taps - 1 - tap) * channels * filters
         for c in range(0, channels, lanes):
             for f in range(0, filters, lanes):
                 at = target + f * channels + c
@@ -188,232 +221,326 @@ def _turn_windows(lo, hi, thread, w, out):
 
 
 @helper
-def _strip(x, image, first, height, left, columns, out, out_at):
-    """Rows first to first + height of an image, columns -left on, zeros outside the image."""
-    channels = x.shape[3]
-    line = columns * channels
-    present = min(x.shape[2], columns - left)
-    for row in range(first, first + height):
-        if row < 0 or row >= x.shape[1]:
-            clear(out, out_at, line)
-        else:
-            source = (image * x.shape[1] + row) * x.shape[2] * channels
-            clear(out, out_at, left * channels)
-            copy(out, out_at + left * channels, x, source, present * channels)
-            done = (left + present) * channels
-            clear(out, out_at + done, line - done)
-        out_at += line
+def _transform_input(x, image, place, tile, points, pad, scratch, free, at, plane):
+    """V of one row of tiles: B d B^T at scratch[at + point * plane + tile * C].
 
-
-@helper
-def _transform_input(x, image, row, wide, tile, top, left, scratch, strip, at, plane):
-    """V of one row of tiles: B^T d B at scratch[at + point * plane + tile * C]."""
-    m, channels = len(tile), x.shape[3]
-    columns = wide * m + 2
-    line = columns * channels
-    _strip(x, image, row * m - top, m + 2, left, columns, scratch, strip)
-    for number in range(wide):
-        source, target = strip + number * m * channels, at + number * channels
-        for c in range(0, channels, lanes_of(x)):
-            _input(
-                tile, scratch, source + c, line, channels,
-                scratch, target + c, (m + 2) * plane, plane,
-            )  # fmt: skip
-
-
-@helper
-def _multiply(scratch, windows, tiles, channels, padded, points, v_plane, m_at, m_plane):
-    """M[point] = V[point] (tiles x C) @ windows[point] (C x F)."""
-    width = VECTORS * lanes_of(scratch)
-    w_at = 0
-    for point in range(points):
-        for panel in range(0, padded, width):
-            for tile in range(0, tiles, ROWS):
-                at = point * v_plane + tile * channels
-                t = tile_zero(scratch, ROWS, VECTORS)
-                for c in range(channels):
-                    t = tile_fma(t, scratch, at + c, channels, windows, w_at + c * width)
-                tile_store(t, scratch, m_at + point * m_plane + tile * padded + panel, padded)
-            w_at += channels * width
-
-
-@helper
-def _transform_output(scratch, at, plane, patch, bias, floor, y, image, row, wide, tile):
-    """One row of tiles of y: max(A^T M A + bias, floor)."""
-    m, height, columns, filters = len(tile), y.shape[1], y.shape[2], y.shape[3]
-    padded = (
-        (filters + VECTORS * lanes_of(y) - 1) // (VECTORS * lanes_of(y)) * VECTORS * lanes_of(y)
-    )
-    deep = min(m, height - row * m)
-    for number in range(wide):
-        across = min(m, columns - number * m)
-        target = ((image * height + row * m) * columns + number * m) * filters
-        whole = deep == m and across == m
-        for f in range(0, filters, lanes_of(y)):
-            source = at + number * padded + f
-            if whole:
-                _output(
-                    tile, scratch, source, (m + 2) * plane, plane,
-                    y, target + f, columns * filters, filters, bias, f, floor,
-                )  # fmt: skip
+    First B d for all columns of a row of tiles, which neighbours share, then (B d) B^T.
+    """
+    height, width, channels = image
+    number, row, wide = place
+    top, left = pad
+    m, n, lanes = len(tile), len(points), lanes_of(x)
+    columns = wide * m + n - m
+    line, own = columns * channels, width * channels
+    source = (number * height + row * m - top) * own
+    present = min(width, columns - left) * channels
+    start = free + left * channels
+    if row * m >= top and row * m - top + n <= height:
+        for e in range(0, present, lanes):
+            _input(points, points, x, source + e, own, scratch, start + e, line)
+    else:
+        rows = free + n * line
+        for i in range(n):
+            if 0 <= row * m - top + i < height:
+                copy(scratch, rows + i * present, x, source + i * own, present)
             else:
-                _output(
-                    tile, scratch, source, (m + 2) * plane, plane,
-                    scratch, patch + f, m * filters, filters, bias, f, floor,
-                )  # fmt: skip
-        if not whole:
+                clear(scratch, rows + i * present, present)
+        for e in range(0, present, lanes):
+            _input(points, points, scratch, rows + e, present, scratch, start + e, line)
+    rest = left * channels + present
+    for i in range(n):
+        clear(scratch, free + i * line, left * channels)
+        clear(scratch, free + i * line + rest, line - rest)
+        for k in range(wide):
+            source, target = free + i * line + k * m * channels, at + k * channels
+            target += i * n * plane
+            for c in range(0, channels, lanes):
+                _input(points, points, scratch, source + c, channels, scratch, target + c, plane)
+
+
+@inlined
+def _is_short(left):
+    """Whether a register tile takes 4 of the `left` rows, so that few or none are in vain."""
+    return left <= _SHORT or _TALL < left <= 2 * _SHORT
+
+
+@inlined
+def _rows_times_panel(t, scratch, at, channels, windows, w_at, width, m_at, m_row):
+    for c in range(channels):
+        t = tile_fma(t, scratch, at + c, channels, windows, w_at + c * width)
+    tile_store(t, scratch, m_at, m_row)
+
+
+@helper
+def _multiply(scratch, windows, tiles, channels, filters, points, v_plane, at, plane, part):
+    """M[point] = V[point] (tiles x C) @ windows[point] (C x filters first to last)."""
+    first, last, block = part
+    lanes = lanes_of(scratch)
+    width = VECTORS * lanes
+    for point in range(len(points) * len(points)):
+        for panel in range(first, last, width):
+            w_at = (point * filters + panel) * channels
+            v_at, m_at = point * v_plane, at + point * plane + panel - first
+            wide = panel + width <= last
+            row = 0
+            while row < tiles:
+                if not wide:
+                    t = tile_zero(scratch, _NARROW, 1)
+                    _rows_times_panel(t, scratch, v_at, channels, windows, w_at, lanes, m_at, block)
+                    step = _NARROW
+                elif _is_short(tiles - row):
+                    t = tile_zero(scratch, _SHORT, VECTORS)
+                    _rows_times_panel(t, scratch, v_at, channels, windows, w_at, width, m_at, block)
+                    step = _SHORT
+                else:
+                    t = tile_zero(scratch, _TALL, VECTORS)
+                    _rows_times_panel(t, scratch, v_at, channels, windows, w_at, width, m_at, block)
+                    step = _TALL
+                row += step
+                v_at += step * channels
+                m_at += step * block
+
+
+@helper
+def _finish_tile(tile, points, scratch, source, plane, y, target, row, column, bias, part, floor):
+    f, count = part
+    for c in range(0, count, lanes_of(y)):
+        _output(
+            tile, points, scratch, source + c, len(points) * plane, plane,
+            y, target + c, row, column, bias, f + c, floor,
+        )  # fmt: skip
+
+
+@helper
+def _transform_output(scratch, at, plane, free, bias, floor, y, out, place, tile, points, part):
+    """One row of tiles of y, filters first to last: max(A M A^T + bias, floor)."""
+    height, width, filters = out
+    number, row, wide = place
+    first, last, block = part
+    m, count = len(tile), last - first
+    deep = min(m, height - row * m)
+    for k in range(wide):
+        across = min(m, width - k * m)
+        target = ((number * height + row * m) * width + k * m) * filters + first
+        source = at + k * block
+        if deep == m and across == m:
+            _finish_tile(
+                tile, points, scratch, source, plane,
+                y, target, width * filters, filters, bias, (first, count), floor,
+            )  # fmt: skip
+        else:
+            _finish_tile(
+                tile, points, scratch, source, plane,
+                scratch, free, m * count, count, bias, (first, count), floor,
+            )  # fmt: skip
             for i in range(deep):
-                line = target + i * columns * filters
-                copy(y, line, scratch, patch + i * m * filters, across * filters)
+                for j in range(across):
+                    place = target + (i * width + j) * filters
+                    copy(y, place, scratch, free + (i * m + j) * count, count)
 
 
 @kernel
-def _convolve(lo, hi, thread, x, windows, bias, y, buffer, tile, sizes, plan, floor):
-    # One item is some rows of tiles, counted through all images; it owns their outputs.
-    tall, wide, rows, padded = sizes
-    m = len(tile)
-    top, left, v_plane, m_plane = plan
+def _convolve(
+    lo, hi, thread, x, windows, bias, y, buffer, tile, points, image, out, grid, plan, floor
+):
+    # One item is some rows of tiles, counted through all images, and some filters; it owns their
+    # outputs.
+    total, tall, wide, rows, portion = grid
+    v_plane, m_plane, block = plan[2:]
+    pad = plan[:2]
     scratch = buffer[thread]
-    points = (m + 2) * (m + 2)
-    channels = x.shape[3]
-    m_at = points * v_plane
-    strip = m_at + points * m_plane
+    filters = out[2]
+    parts = (filters + portion - 1) // portion
+    m_at = len(points) * len(points) * v_plane
+    free = m_at + len(points) * len(points) * m_plane
     for item in range(lo, hi):
-        first, last = item * rows, min(x.shape[0] * tall, item * rows + rows)
-        for row in range(first, last):
-            at = (row - first) * wide * channels
-            _transform_input(
-                x, row // tall, row % tall, wide, tile, top, left, scratch, strip, at, v_plane
-            )
-        tiles = (last - first) * wide
-        _multiply(scratch, windows, tiles, channels, padded, points, v_plane, m_at, m_plane)
-        for row in range(first, last):
-            at = m_at + (row - first) * wide * padded
-            _transform_output(
-                scratch, at, m_plane, strip, bias, floor, y, row // tall, row % tall, wide, tile
-            )
+        start = item // parts * rows
+        end = min(total, start + rows)
+        for row in range(start, end):
+            at = (row - start) * wide * image[2]
+            place = (row // tall, row % tall, wide)
+            _transform_input(x, image, place, tile, points, pad, scratch, free, at, v_plane)
+        begin = item % parts * portion
+        stop = min(filters, begin + portion)
+        for first in range(begin, stop, block):
+            last = min(stop, first + block)
+            _multiply(
+                scratch, windows, (end - start) * wide, image[2], filters, points,
+                v_plane, m_at, m_plane, (first, last, block),
+            )  # fmt: skip
+            for row in range(start, end):
+                at = m_at + (row - start) * wide * block
+                place = (row // tall, row % tall, wide)
+                _transform_output(
+                    scratch, at, m_plane, free, bias, floor, y, out, place, tile, points,
+                    (first, last, block),
+                )  # fmt: skip
 
 
-def grad_kernel(dy, x, pad, m):
-    """The gradient in w (3, 3, C, F); `pad` (top, left)."""
-    images, _, _, channels = x.shape
-    filters = dy.shape[3]
-    points = (m + 2) ** 2
+def grad_kernel(dy, x, pad, m, r=3):
+    """The gradient in w (r, r, C, F); `pad` (top, left)."""
+    images, *image = x.shape
+    channels, filters = x.shape[3], dy.shape[3]
+    n = m + r - 1
     tall, wide = -(-dy.shape[1] // m), -(-dy.shape[2] // m)
-    block = min(_BLOCK_FILTERS, -(-filters // WIDTH[4]) * WIDTH[4])
-    blocks = -(-filters // block)
-    sums = points * channels * block
+    blocks = -(-filters // _BLOCK_FILTERS)
+    block = -(-filters // (blocks * WIDTH[4])) * WIDTH[4]
+    sums = n * n * channels * block
     slabs = max(4, min(16, _SUMS // (4 * sums * blocks)))
-    rows = _rows_of_tiles(images * tall, wide, channels + block, m, 64)
+    rows = _rows_of_tiles(images * tall, wide, channels + block, n, 64)
     per_slab = -(-images * tall // (rows * slabs)) * rows
     slabs = -(-images * tall // per_slab)
-    tiles = rows * wide
-    planes = (tiles * channels + _APART, tiles * block + _APART)
-    strip = (m + 2) * (wide * m + 2) * max(channels, filters)
-    parts = memory.empty((slabs * blocks, points, channels, block), x.dtype)
+    planes = (_plane(rows * wide * channels), _plane(rows * wide * block))
+    lines = n * (wide * m + r - 1) * channels
+    size = n * n * sum(planes) + max(2 * lines, m * m * block)
+    parts = memory.empty((slabs * blocks, n * n, channels, block), x.dtype)
     launch(
         _correlate,
         slabs * blocks,
         1,
-        x,
-        dy,
+        x.reshape(-1),
+        dy.reshape(-1),
         parts,
-        threads.scratch(points * sum(planes) + strip, x.dtype),
+        threads.scratch(size, x.dtype),
         (0,) * m,
-        (tall, wide, rows, per_slab, blocks),
+        (0,) * n,
+        tuple(image),
+        dy.shape[1:],
+        (images * tall, tall, wide, rows, per_slab),
         (*pad, *planes),
     )
-    dw = memory.empty((3, 3, channels, filters), x.dtype)
-    launch(
-        _add_windows,
-        channels,
-        threads.chunk_of(points * filters * slabs),
-        parts,
-        dw,
-        (0,) * m,
-    )
+    dw = memory.empty((r, r, channels, filters), x.dtype)
+    work = threads.chunk_of(n * n * filters * slabs)
+    launch(_add_windows, channels, work, parts, dw, (0,) * r, (0,) * n)
     return dw
 
 
 @helper
-def _spread_output(dy, image, row, wide, tile, first, block, scratch, strip, at, plane):
-    """A dY A^T of one row of tiles for filters first to first + block."""
-    m, filters = len(tile), dy.shape[3]
-    line = wide * m * filters
-    # Sums and differences: literals would compile a second copy of _strip.
-    _strip(dy, image, row * m, m + line - line, line - line, wide * m, scratch, strip)
-    present = min(block, filters - first)
-    for number in range(wide):
-        source, target = strip + number * m * filters + first, at + number * block
-        for f in range(0, present, lanes_of(dy)):
-            _spread(
-                tile, scratch, source + f, line, filters,
-                scratch, target + f, (m + 2) * plane, plane,
-            )  # fmt: skip
+def _spread_tile(points, tile, dy, source, row, filters, count, scratch, target, plane):
+    for f in range(0, count, lanes_of(dy)):
+        _spread(
+            points, tile, dy, source + f, row, filters,
+            scratch, target + f, len(points) * plane, plane,
+        )  # fmt: skip
 
 
 @helper
-def _multiply_turned(scratch, tiles, channels, block, v_plane, m_at, m_plane, parts):
-    """parts[point] += V[point].T (C x tiles) @ spread[point] (tiles x F)."""
+def _spread_output(dy, out, place, tile, points, part, scratch, free, at, plane):
+    """A^T dY A of one row of tiles for filters first to last."""
+    height, width, filters = out
+    number, row, wide = place
+    first, last, block = part
+    m, count = len(tile), last - first
+    deep = min(m, height - row * m)
+    for k in range(wide):
+        across = min(m, width - k * m)
+        source = ((number * height + row * m) * width + k * m) * filters + first
+        target = at + k * block
+        if deep == m and across == m:
+            _spread_tile(
+                points, tile, dy, source, width * filters, filters, count, scratch, target, plane
+            )
+        else:
+            clear(scratch, free, m * m * count)
+            for i in range(deep):
+                for j in range(across):
+                    place = source + (i * width + j) * filters
+                    copy(scratch, free + (i * m + j) * count, dy, place, count)
+            _spread_tile(
+                points, tile, scratch, free, m * count, count, count, scratch, target, plane
+            )
+
+
+@inlined
+def _add_outer_products(t, scratch, tiles, at, channels, w_at, sums, place, block):
+    t = tile_load(t, sums, place, block)
+    for _ in range(tiles):
+        t = tile_fma(t, scratch, at, 1, scratch, w_at)
+        at = hidden(at + channels)
+        w_at = hidden(w_at + block)
+    tile_store(t, sums, place, block)
+
+
+@helper
+def _multiply_turned(scratch, tiles, channels, count, v_plane, s_at, s_plane, sums, block):
+    """sums[point] += V[point].T (C x tiles) @ spread[point] (tiles x F)."""
     width = VECTORS * lanes_of(scratch)
-    for point in range(parts.shape[0]):
-        sums = parts[point]
-        for panel in range(0, block, width):
-            for c in range(0, channels, ROWS):
-                at, w_at = point * v_plane + c, m_at + point * m_plane + panel
-                t = tile_load(tile_zero(sums, ROWS, VECTORS), sums, c * block + panel, block)
-                for _ in range(tiles):
-                    t = tile_fma(t, scratch, at, 1, scratch, w_at)
-                    at = hidden(at + channels)
-                    w_at = hidden(w_at + block)
-                tile_store(t, sums, c * block + panel, block)
+    for point in range(sums.shape[0]):
+        for panel in range(0, count, width):
+            at, w_at = point * v_plane, s_at + point * s_plane + panel
+            place = point * channels * block + panel
+            wide = panel + width <= count
+            row = 0
+            while row < channels:
+                if not wide:
+                    t = tile_zero(sums, _NARROW, 1)
+                    _add_outer_products(t, scratch, tiles, at, channels, w_at, sums, place, block)
+                    step = _NARROW
+                elif _is_short(channels - row):
+                    t = tile_zero(sums, _SHORT, VECTORS)
+                    _add_outer_products(t, scratch, tiles, at, channels, w_at, sums, place, block)
+                    step = _SHORT
+                else:
+                    t = tile_zero(sums, _TALL, VECTORS)
+                    _add_outer_products(t, scratch, tiles, at, channels, w_at, sums, place, block)
+                    step = _TALL
+                row += step
+                at += step
+                place += step * block
 
 
 @kernel
-def _correlate(lo, hi, thread, x, dy, parts, buffer, tile, sizes, plan):
+def _correlate(lo, hi, thread, x, dy, parts, buffer, tile, points, image, out, grid, plan):
     # One item is one slab of rows of tiles times one block of filters; its sums are its own.
-    tall, wide, rows, per_slab, blocks = sizes
-    top, left, v_plane, m_plane = plan
+    total, tall, wide, rows, per_slab = grid
+    v_plane, s_plane = plan[2:]
+    pad = plan[:2]
     scratch = buffer[thread]
-    points, channels, block = parts.shape[1], parts.shape[2], parts.shape[3]
-    m_at = points * v_plane
-    strip = m_at + points * m_plane
+    channels, block = parts.shape[2], parts.shape[3]
+    blocks = (out[2] + block - 1) // block
+    s_at = parts.shape[1] * v_plane
+    free = s_at + parts.shape[1] * s_plane
     for item in range(lo, hi):
-        slab, filters = item // blocks, item % blocks * block
-        clear(parts, item * points * channels * block, points * channels * block)
-        if filters + block > dy.shape[3]:
-            clear(scratch, m_at, points * m_plane)
-        end = min(x.shape[0] * tall, slab * per_slab + per_slab)
-        for first in range(slab * per_slab, end, rows):
-            last = min(end, first + rows)
-            for row in range(first, last):
-                at, image, line = (row - first) * wide, row // tall, row % tall
+        slab, first = item // blocks, item % blocks * block
+        last = min(out[2], first + block)
+        clear(parts, item * parts[0].size, parts[0].size)
+        finish = min(total, slab * per_slab + per_slab)
+        for start in range(slab * per_slab, finish, rows):
+            end = min(finish, start + rows)
+            for row in range(start, end):
+                k = (row - start) * wide
+                place = (row // tall, row % tall, wide)
                 _transform_input(
-                    x, image, line, wide, tile, top, left, scratch, strip, at * channels, v_plane
+                    x, image, place, tile, points, pad, scratch, free, k * channels, v_plane
                 )
                 _spread_output(
-                    dy, image, line, wide, tile, filters, block, scratch, strip,
-                    m_at + at * block, m_plane,
+                    dy, out, place, tile, points, (first, last, block),
+                    scratch, free, s_at + k * block, s_plane,
                 )  # fmt: skip
-            tiles = (last - first) * wide
-            _multiply_turned(scratch, tiles, channels, block, v_plane, m_at, m_plane, parts[item])
+            _multiply_turned(
+                scratch, (end - start) * wide, channels, last - first, v_plane, s_at, s_plane,
+                parts[item], block,
+            )  # fmt: skip
 
 
 @kernel
-def _add_windows(lo, hi, thread, parts, dw, tile):
+def _add_windows(lo, hi, thread, parts, dw, window, points):
     # One item is one input channel: its slabs' sums are added in order, then G^T sums G.
-    points, channels, block = parts.shape[1], parts.shape[2], parts.shape[3]
-    m, filters = len(tile), dw.shape[3]
+    channels, block = parts.shape[2], parts.shape[3]
+    filters, n = dw.shape[3], len(points)
     blocks = (filters + block - 1) // block
     tap, point = channels * filters, channels * block
     for c in range(lo, hi):
         for item in range(blocks):
             for other in range(item + blocks, parts.shape[0], blocks):
-                for p in range(points):
+                for p in range(n * n):
                     total, part = parts[item, p, c], parts[other, p, c]
                     for f in range(total.size):
                         total[f] += part[f]
             for f in range(0, min(block, filters - item * block), lanes_of(dw)):
-                source = item * points * point + c * block + f
+                source = item * n * n * point + c * block + f
                 target = c * filters + item * block + f
-                _narrow(tile, parts, source, (m + 2) * point, point, dw, target, 3 * tap, tap)
+                _narrow(
+                    window, points, parts, source, n * point, point,
+                    dw, target, len(window) * tap, tap,
+                )  # fmt: skip
