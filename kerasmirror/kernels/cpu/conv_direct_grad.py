@@ -1,71 +1,76 @@
 """Gradient of direct convolution in w.
 
-x (N, H, W, C), w (R, S, C / groups, F), y (N, P, Q, F). The gradient in w keeps a tile of
-(r, s, c) times filters and runs over the outputs; images are split into a fixed number of slabs
-with sums of their own, added in order.
+x (N, H, W, C), w (R, S, C / groups, F), y (N, P, Q, F). A register tile holds some (r, s, c) times
+a panel of filters and runs over the outputs of a block of rows. Bands of rows of images are split
+into a fixed number of slabs with sums of their own, added in order: results do not depend on the
+number of threads.
 """
 
 import numpy as np
 
 from . import memory, threads
-from .conv_gather import forward_gather, pad_rows
+from .conv_gather import band_height, forward_gather, pad_rows, panel_shape, tile_of
 from .launch import helper, kernel, launch
 from .simd import (
+    BITS,
     ROWS,
     VECTORS,
-    WIDTH,
     clear,
-    copy,
-    hidden,
     lanes_of,
     tile_fma_at,
     tile_load,
+    tile_load_part,
     tile_store,
-    tile_zero,
 )
 
 _POSITIONS = 128  # outputs in a block: their panel of dy stays in the first cache
 _BLOCK_FILTERS = 64
+_ITEMS = 8  # slabs wanted, so that several threads share the work evenly
 
 
 def grad_kernel(dy, x, w_shape, geometry):
     """The gradient in w of the convolution."""
-    groups = geometry.groups
-    plan = forward_gather(x.shape[1:3], w_shape[:2], geometry, w_shape[2])
     dw = memory.empty(w_shape, x.dtype)
     if dw.size == 0:
         return dw
     if dy.size == 0:
         dw.fill(0)
         return dw
-    width = WIDTH[x.itemsize]
-    channels, filters = w_shape[2], w_shape[3] // groups
-    depth = len(plan.taps) * channels
-    offsets = _filled(plan.offsets, ROWS)
-    images = x.shape[0]
-    # As many slabs as keep their sums within a few MB, whatever the number of threads.
-    sums = groups * -(-filters // width) * width * len(offsets)
-    slabs = max(1, min(images, 32, max(8, (1 << 19) // sums)))
-    per_slab = -(-images // slabs)
-    slabs = -(-images // per_slab)
+    groups, channels, filters = geometry.groups, w_shape[2], w_shape[3] // geometry.groups
+    plan = forward_gather(x.shape[1:3], w_shape[:2], geometry, channels)
+    vectors, _ = panel_shape(min(filters, _BLOCK_FILTERS), x.itemsize)
+    width = vectors * BITS // 8 // x.itemsize
+    depth = len(plan.offsets)
+    height = _tile_height(depth, vectors)
+    offsets = np.concatenate([plan.offsets, np.repeat(plan.offsets[-1:], -depth % height)])
     block = min(_BLOCK_FILTERS, -(-filters // width) * width)
     blocks = -(-filters // block)
-    parts = memory.empty((slabs * groups * blocks * block * len(offsets),), x.dtype)
-    rows = max(1, _POSITIONS // geometry.out_size[1])
-    room = plan.rows * plan.columns * channels
-    positions = rows * geometry.out_size[1]
-    work = per_slab * geometry.out_size[0] * geometry.out_size[1] * depth * block
+    band = band_height(plan, x.shape[0] * groups * blocks, channels * x.itemsize)
+    bands = x.shape[0] * -(-geometry.out_size[0] // band)
+    # As many slabs as keep their sums within a few MB, whatever the number of threads.
+    sums = groups * blocks * block * len(offsets)
+    slabs = max(1, min(bands, 32, max(_ITEMS, (1 << 19) // sums)))
+    per_slab = -(-bands // slabs)
+    slabs = -(-bands // per_slab)
+    parts = memory.empty((slabs * sums,), x.dtype)
+    columns = geometry.out_size[1]
+    rows = min(band, max(1, _POSITIONS // columns))
+    room = ((band - 1) * plan.step[0] + plan.reach) * plan.columns * channels
     launch(
         _gather_kernel,
         slabs * groups * blocks,
-        threads.chunk_of(work // 8),
+        threads.chunk_of(per_slab * band * columns * depth * block // 8),
         x,
-        dy,
+        dy.reshape(-1),
         parts,
-        threads.scratch(room + positions * block, x.dtype),
+        threads.scratch(room + rows * columns * width, x.dtype),
         offsets,
-        (groups, filters, block, per_slab, rows, room),
-        (*plan.pad, plan.rows, plan.columns, *plan.step),
+        _places(plan, rows, columns, channels),
+        (0,) * height,
+        (0,) * vectors,
+        (groups, filters, block, per_slab, room, band, rows),
+        (*plan.pad, plan.columns, plan.reach, plan.step[0]),
+        geometry.out_size,
     )
     launch(
         _add_kernels,
@@ -73,70 +78,92 @@ def grad_kernel(dy, x, w_shape, geometry):
         threads.chunk_of(w_shape[3] * slabs),
         parts,
         dw.reshape(-1, w_shape[3]),
-        (slabs, groups, blocks, block, len(offsets)),
+        (slabs, groups, blocks, block, len(offsets), width),
     )
     return dw
 
 
-def _filled(offsets, unit):
-    """The offsets, the last one repeated to fill whole units."""
-    return np.concatenate([offsets, np.repeat(offsets[-1:], -len(offsets) % unit)])
+def _tile_height(depth, vectors):
+    """Rows of the tile: those of the other tiles, or one more where fewer are left over."""
+    if vectors == 1 and BITS == 256:
+        # 16 registers: with 8 sums LLVM keeps some in memory; 67 instead of 43 GFLOP/s.
+        return 7 if depth > 9 else 9
+    height = ROWS * VECTORS // vectors
+    return min((height, height + 1), key=lambda rows: -depth % rows)
+
+
+def _places(plan, rows, columns, channels):
+    """Where the outputs of some rows read from, in the padded source."""
+    lines = np.arange(rows) * (plan.step[0] * plan.columns * channels)
+    return (lines[:, None] + np.arange(columns) * (plan.step[1] * channels)).reshape(-1)
 
 
 @kernel
-def _gather_kernel(lo, hi, thread, x, dy, parts, buffer, offsets, sizes, plan):
-    # One item is one slab of images times one block of filters; its sums are its own.
-    groups, filters, block, per_slab, rows, room = sizes
+def _gather_kernel(
+    lo, hi, thread, x, dy, parts, buffer, offsets, places, height, vectors, sizes, plan, out_size
+):
+    # One item is one slab of bands times one block of filters; its sums are its own.
+    groups, filters, block, per_slab, room, band, rows = sizes
+    top, left, columns, reach, step = plan
     channels = x.shape[3] // groups
-    blocks = (filters + block - 1) // block
+    blocks, bands = (filters + block - 1) // block, (out_size[0] + band - 1) // band
     scratch = buffer[thread]
     size = block * offsets.size
+    line = out_size[1] * filters * groups
     for item in range(lo, hi):
         slab, rest = item // (groups * blocks), item % (groups * blocks)
         group, first = rest // blocks, rest % blocks * block
         clear(parts, item * size, size)
-        for image in range(slab * per_slab, min(x.shape[0], slab * per_slab + per_slab)):
-            pad_rows(x, image, group, channels, scratch, 0, plan[2], plan[0], plan[1], plan[3])
-            for row in range(0, dy.shape[1], rows):
-                _add_rows(
-                    scratch, dy, parts, item * size, offsets, image,
-                    (row, min(dy.shape[1], row + rows)), group * filters + first,
-                    min(block, filters - first), room, plan, channels,
+        for number in range(slab * per_slab, min(x.shape[0] * bands, slab * per_slab + per_slab)):
+            image, begin = number // bands, number % bands * band
+            end = min(out_size[0], begin + band)
+            count = (end - begin - 1) * step + reach
+            pad_rows(x, image, group, channels, scratch, begin * step, count, top, left, columns)
+            for row in range(begin, end, rows):
+                _add_block(
+                    scratch, (row - begin) * step * columns * channels, room,
+                    dy, (image * out_size[0] + row) * line + group * filters + first,
+                    filters * groups, min(block, filters - first), parts, item * size,
+                    offsets, places[: min(rows, end - row) * out_size[1]], height, vectors,
                 )  # fmt: skip
 
 
 @helper
-def _add_rows(x, dy, parts, parts_at, offsets, image, rows, first, count, room, plan, channels):
-    """Add what output rows `rows` of one image contribute, panel by panel of filters."""
-    width = VECTORS * lanes_of(dy)
-    columns, filters = dy.shape[2], dy.shape[3]
-    source = ((image * dy.shape[1] + rows[0]) * columns) * filters + first
-    positions = (rows[1] - rows[0]) * columns
-    row_step, step = plan[4] * plan[3] * channels, plan[5] * channels
+def _add_block(
+    x, at, room, dy, dy_at, filters, count, parts, parts_at, offsets, places, height, vectors
+):
+    """Add what a block of outputs contributes, panel by panel of filters."""
+    width = len(vectors) * lanes_of(dy)
     for panel in range(0, count, width):
-        present = min(width, count - panel)
-        if present < width:
-            clear(x, room, positions * width)
-        for position in range(positions):
-            copy(x, room + position * width, dy, source + position * filters + panel, present)
-        for k in range(0, offsets.size, ROWS):
-            t = tile_load(tile_zero(dy, ROWS, VECTORS), parts, parts_at + k * width, width)
-            w_at = room
-            for row in range(rows[0], rows[1]):
-                at = row * row_step
-                for _ in range(columns):
-                    t = tile_fma_at(t, x, at, offsets, k, x, w_at)
-                    at = hidden(at + step)
-                    w_at += width
-            tile_store(t, parts, parts_at + k * width, width)
+        # Lines far apart would fall on few places of the first cache.
+        if panel + width <= count and filters <= _BLOCK_FILTERS:
+            _add_panel(
+                x, at, dy, dy_at + panel, filters, parts, parts_at, offsets, places, height, vectors
+            )
+        else:
+            line = tile_of(dy, (0,), vectors)
+            for i in range(places.size):
+                part = tile_load_part(line, dy, dy_at + i * filters + panel, 0, 1, count - panel)
+                tile_store(part, x, room + i * width, 0)
+            _add_panel(x, at, x, room, width, parts, parts_at, offsets, places, height, vectors)
         parts_at += offsets.size * width
+
+
+@helper
+def _add_panel(x, at, dy, dy_at, step, parts, parts_at, offsets, places, height, vectors):
+    """parts[k, :] += the sum over places of x[at + place + offsets[k]] * dy[place, :]."""
+    width = len(vectors) * lanes_of(dy)
+    for k in range(0, offsets.size, len(height)):
+        t = tile_load(tile_of(dy, height, vectors), parts, parts_at + k * width, width)
+        for i in range(places.size):
+            t = tile_fma_at(t, x, at + places[i], offsets, k, dy, dy_at + i * step)
+        tile_store(t, parts, parts_at + k * width, width)
 
 
 @kernel
 def _add_kernels(lo, hi, thread, parts, dw, sizes):
     # One item is one row (r, s, c) of dw: the slabs' sums are added in order.
-    slabs, groups, blocks, block, depth = sizes
-    width = VECTORS * lanes_of(dw)
+    slabs, groups, blocks, block, depth, width = sizes
     filters = dw.shape[1] // groups
     for k in range(lo, hi):
         row = dw[k]

@@ -165,9 +165,9 @@ def gather(source, w, bias, relu, plan, out_shape, groups, transposed):
         (groups, channels, filters, int(transposed), width),
     )
     items = source.shape[0] * groups
-    height = _band_height(plan, items, channels * source.itemsize)
-    bands = -(-int(plan.phases[:, 3].max()) // height)
-    room = ((height - 1) * plan.step[0] + plan.reach) * plan.columns
+    band = band_height(plan, items, channels * source.itemsize)
+    bands = -(-int(plan.phases[:, 3].max()) // band)
+    room = ((band - 1) * plan.step[0] + plan.reach) * plan.columns
     room = (room + 2 * ROWS * plan.step[1]) * channels
     launch(
         _gather,
@@ -180,14 +180,15 @@ def gather(source, w, bias, relu, plan, out_shape, groups, transposed):
         threads.scratch(room + width, source.dtype),
         plan.offsets,
         plan.phases,
+        (0,) * (ROWS * VECTORS // vectors),
         (0,) * vectors,
-        (groups, int(relu), room, bands, height),
+        (groups, int(relu), room, bands, band),
         (*plan.pad, plan.columns, plan.reach, *plan.step, *plan.out_step),
     )
     return out
 
 
-def _band_height(plan, items, bytes_per_place):
+def band_height(plan, items, bytes_per_place):
     """Output rows in a band: enough bands for all threads, and a scratch near the core."""
     rows = int(plan.phases[:, 3].max())
     height = -(-rows * items // _ITEMS)
@@ -251,42 +252,45 @@ def pad_rows(x, image, group, channels, scratch, first, count, top, left, column
 
 
 @intrinsic
-def tall_tile(typing_context, array, vectors):
-    """A tile of zeros, as wide as the tuple `vectors`, of ROWS x VECTORS vectors in all."""
-    tile = Tile(array.dtype, ROWS * VECTORS // vectors.count, vectors.count)
+def tile_of(typing_context, array, height, vectors):
+    """A tile of zeros of as many rows and vectors as the tuples `height` and `vectors` are long.
+
+    So a kernel's arguments, tuples, choose the tile that it is compiled for.
+    """
+    tile = Tile(array.dtype, height.count, vectors.count)
 
     def generate(context, builder, signature, arguments):
         return ir.Constant(ir.ArrayType(tile.llvm_vector, tile.count), None)
 
-    return tile(array, vectors), generate
+    return tile(array, height, vectors), generate
 
 
 @kernel
-def _gather(lo, hi, thread, x, w, bias, y, buffer, offsets, phases, tile, sizes, plan):
+def _gather(lo, hi, thread, x, w, bias, y, buffer, offsets, phases, height, vectors, sizes, plan):
     # One item is one image and group and band: one thread owns those channels of those outputs.
-    groups, relu, room, bands, height = sizes
+    groups, relu, room, bands, band = sizes
     top, left, columns, reach, row_step = plan[0], plan[1], plan[2], plan[3], plan[4]
     channels, filters = x.shape[3] // groups, y.shape[3] // groups
     scratch = buffer[thread]
     for item in range(lo, hi):
-        image, group, first = item // bands // groups, item // bands % groups, item % bands * height
-        count = (height - 1) * row_step + reach
+        image, group, first = item // bands // groups, item // bands % groups, item % bands * band
+        count = (band - 1) * row_step + reach
         pad_rows(x, image, group, channels, scratch, first * row_step, count, top, left, columns)
         for phase in range(phases.shape[0]):
             _gather_phase(
                 scratch, w, group * (w.size // groups), bias, y, image, group * filters, filters,
-                offsets, phases[phase], first, min(height, phases[phase, 3] - first),
-                channels, tile, relu, room, plan,
+                offsets, phases[phase], first, min(band, phases[phase, 3] - first),
+                channels, height, vectors, relu, room, plan,
             )  # fmt: skip
 
 
 @helper
 def _gather_phase(
-    x, w, w_at, bias, y, image, first, filters, offsets, phase, row, rows, channels, tile, relu,
-    room, plan,
+    x, w, w_at, bias, y, image, first, filters, offsets, phase, row, rows, channels, height,
+    vectors, relu, room, plan,
 ):  # fmt: skip
     """Rows row to row + rows of a phase's outputs, filters first to first + filters."""
-    width, height = len(tile) * lanes_of(y), ROWS * VECTORS // len(tile)
+    width = len(vectors) * lanes_of(y)
     begin, depth = phase[0] * channels, phase[1] * channels
     table = offsets[begin : begin + depth]
     w_at += begin * ((filters + width - 1) // width) * width
@@ -300,10 +304,10 @@ def _gather_phase(
             copy(x, room, bias, first + panel, present)
         for i in range(rows):
             y_at = (target + i * plan[6] * y.shape[2]) * y.shape[3] + first + panel
-            for j in range(0, phase[5], height):
+            for j in range(0, phase[5], len(height)):
                 # The last tile overlaps the one before, where a row has as many outputs.
-                start = max(0, min(j, phase[5] - height))
-                t = tall_tile(y, tile)
+                start = max(0, min(j, phase[5] - len(height)))
+                t = tile_of(y, height, vectors)
                 if bias.size > 0:
                     t = tile_rows(t, x, room)
                 at = i * row_step + start * step
@@ -312,7 +316,7 @@ def _gather_phase(
                 if relu == 1:
                     t = tile_relu(t)
                 at = y_at + start * out_step
-                if present == width and start + height <= phase[5]:
+                if present == width and start + len(height) <= phase[5]:
                     tile_store(t, y, at, out_step)
                 else:
                     tile_store_part(t, y, at, out_step, 0, phase[5] - start, present)
