@@ -14,7 +14,7 @@ from .conv_padding import shares
 from .launch import kernel, launch
 from .simd import clear, copy
 
-_BAND = 2 << 20  # bytes of the matrix at a time
+_BAND = 4 << 20  # bytes of the matrix at a time
 
 
 def is_product(x_shape, w_shape, geometry):
@@ -56,7 +56,9 @@ def grad_input(dy, w, x_shape, geometry):
     if is_product(x_shape, w.shape, geometry):
         rows = dy.reshape(-1, dy.shape[3])
         return gemm.dense_grad_input(rows, w.reshape(w.shape[2:])).reshape(x_shape)
-    dx = memory.zeros(x_shape, dy.dtype)
+    if dy.size == 0:
+        return memory.zeros(x_shape, dy.dtype)
+    dx = memory.empty(x_shape, dy.dtype)
     matrix = w.reshape(-1, w.shape[3])
     filters = w.shape[3] // geometry.groups
     for lines in _bands(x_shape, w.shape, geometry, dy.itemsize):
@@ -157,30 +159,35 @@ def _to_columns(lo, hi, thread, x, out, place, plan):
 
 @kernel
 def _from_columns(lo, hi, thread, matrix, dx, place, plan):
-    # One item is one line (n, h) of dx; what the lines' windows have for it is added in order.
+    # One item is one line (n, h) of dx: it is cleared by the band in which its image begins, and
+    # what the bands' windows have for it is added in order.
     start, stop, rows, columns, group, first = place
     window_rows, window_columns, channels, top, left, step, across, apart, beside = plan
     height, width, depth = dx.shape[1], dx.shape[2], dx.shape[3]
+    joined = beside == 1 and channels == depth  # a window's row is one piece of dx
+    taps, size = (1, window_columns) if joined else (window_columns, 1)
     out, flat = dx.reshape(dx.size), matrix.reshape(matrix.size)
-    for item in range(lo, hi):
-        image, h = (first + item) // height, (first + item) % height
-        target = (first + item) * width * depth + group * channels
+    for item in range(first + lo, first + hi):
+        image, h = item // height, item % height
+        target = item * width * depth
+        if image * rows >= start and group == 0:
+            clear(dx, target, width * depth)
+        target += group * channels
         for r in range(window_rows):
             reached = h + top - r * apart
-            p = reached // step
-            number = image * rows + p
-            if reached < 0 or reached % step != 0 or p >= rows:
-                continue
-            if number < start or number >= stop:
+            line = image * rows + reached // step
+            inside = reached >= 0 and reached % step == 0 and reached // step < rows
+            if not (inside and start <= line < stop):
                 continue
             for q in range(columns):
-                at = ((number - start) * columns + q) * matrix.shape[1]
+                at = ((line - start) * columns + q) * matrix.shape[1]
                 at += r * window_columns * channels
-                for s in range(window_columns):
+                for s in range(taps):
                     v = q * across - left + s * beside
-                    if v >= 0 and v < width:
-                        place_in_x = target + v * depth
-                        part = flat[at + s * channels : at + (s + 1) * channels]
-                        total = out[place_in_x : place_in_x + channels]
-                        for c in range(channels):
-                            total[c] += part[c]
+                    # Of `size` places from v on, those inside the line.
+                    low, high = max(0, -v), min(size, width - v)
+                    if low < high:
+                        part = flat[at + (s + low) * channels : at + (s + high) * channels]
+                        total = out[target + (v + low) * depth :]
+                        for i in range(part.size):
+                            total[np.uint64(i)] += part[np.uint64(i)]

@@ -20,7 +20,7 @@ import numpy as np
 from . import memory
 from .conv_padding import channels_of, cut, every, finished, padded, padded_size, spread
 
-_MOST = 512  # channels of an OpenCV image: CV_CN_MAX
+_MOST = 128  # channels of an OpenCV image: CV_CN_MAX of OpenCV 5 (512 before)
 
 
 def conv2d(x, w, bias, relu, geometry):
