@@ -271,7 +271,7 @@ def test_a_mask_goes_through_the_layers():
     model, _ = stack("dense-on-sequences")
     tensor = keras.ops.convert_to_tensor(images(model))
     tensor.mask = np.array([[True, True, False, True, False]] * 6)
-    np.testing.assert_array_equal(model(tensor).mask, tensor.mask)
+    np.testing.assert_array_equal(model.call(tensor).mask, tensor.mask)
 
 
 def test_intermediate_results_that_a_model_gives_are_not_fused_away():
