@@ -90,6 +90,16 @@ def test_decoding_reads_what_keras_reads(options):
     np.testing.assert_allclose(np.asarray(actual[1]), np.asarray(expected[1]), rtol=1e-5)
 
 
+def test_decoding_can_stand_in_a_graph():
+    keras = kerasmirror
+    logits, times = keras.Input((9, 5)), keras.Input((), dtype="int32")
+    model = keras.Model([logits, times], keras.ops.ctc_decode(logits, times))
+    labels, scores = model([LOGITS, TIMES])
+    expected = keras.ops.ctc_decode(LOGITS, TIMES)
+    np.testing.assert_array_equal(labels.numpy(), expected[0].numpy())
+    np.testing.assert_array_equal(scores.numpy(), expected[1].numpy())
+
+
 MISTAKES = {
     "`target` must have 2 axes": {"target": LABELS[0]},
     "`output` must have 3 axes": {"output": LOGITS[0]},

@@ -98,7 +98,7 @@ def node_of(tensor):
 
 
 class OperationCall:
-    """One use of a primitive in a graph: `run(*inputs)` under a name of its own."""
+    """One use of an operation in a graph: `run(*inputs, **options)` under a name of its own."""
 
     def __init__(self, name, run):
         self.name = auto_name(name)
@@ -107,8 +107,8 @@ class OperationCall:
         self._inbound_nodes = []
         self._outbound_nodes = []
 
-    def __call__(self, *inputs):
-        return self.run(*inputs)
+    def __call__(self, *inputs, **options):
+        return self.run(*inputs, **options)
 
     def __repr__(self):
         return f"<Operation name={self.name}>"

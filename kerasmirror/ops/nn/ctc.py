@@ -5,15 +5,35 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff.composite import composite
 from kerasmirror.autodiff.primitive import kernels_of, primitive
 from kerasmirror.core import checks, dtypes
-from kerasmirror.core.symbolic import KerasTensor, any_symbolic
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.ops.nn.precision import narrowed, widened
 from kerasmirror.ops.tensor import float_tensor, to_tensor
 
 
+def _loss_spec(target, output, target_length, output_length, mask_index=0):
+    _check_shapes("ops.ctc_loss", target, output, target_length, output_length)
+    return (output.shape[0],), dtypes.result_type(output.dtype, "float32")
+
+
+def _check_shapes(owner, target, output, target_length, output_length):
+    _check_ranks(owner, target=(target, 2), output=(output, 3))
+    for name, lengths in (("target_length", target_length), ("output_length", output_length)):
+        if (
+            len(lengths.shape) != 1
+            or None not in (lengths.shape[0], output.shape[0])
+            and (lengths.shape[0] != output.shape[0])
+        ):
+            raise ValueError(
+                f"{owner}: `{name}` must have shape ({output.shape[0]},), one for each sample. "
+                f"Received: {name}.shape={tuple(lengths.shape)}"
+            )
+
+
 @export("ops.ctc_loss", "ops.nn.ctc_loss")
+@composite(_loss_spec)
 def ctc_loss(target, output, target_length, output_length, mask_index=0):
     """Minus the log probability of the labels, summed over all their alignments in time.
 
@@ -28,15 +48,7 @@ def ctc_loss(target, output, target_length, output_length, mask_index=0):
     owner = "ops.ctc_loss"
     output = float_tensor(output)
     parts = [to_tensor(part) for part in (target, target_length, output_length)]
-    _check_ranks(owner, target=(parts[0], 2), output=(output, 3))
-    for name, lengths in zip(("target_length", "output_length"), parts[1:], strict=True):
-        if len(lengths.shape) != 1 or lengths.shape[0] not in (None, output.shape[0]):
-            raise ValueError(
-                f"{owner}: `{name}` must have shape ({output.shape[0]},), one for each sample. "
-                f"Received: {name}.shape={tuple(lengths.shape)}"
-            )
-    if any_symbolic((output, *parts)):
-        return KerasTensor((output.shape[0],), dtypes.result_type(output.dtype, "float32"))
+    _check_shapes(owner, parts[0], output, *parts[1:])
     labels, label_lengths, times = (part.data.astype(np.int64) for part in parts)
     blank = _blank(mask_index, output.shape[2], owner)
     _check_lengths(owner, label_lengths, labels.shape[1], "target_length")
@@ -67,7 +79,24 @@ def _ctc_loss(k, output, *, labels, label_lengths, times, blank):
     return loss, backward
 
 
+def _decoded_spec(
+    inputs,
+    sequence_lengths,
+    strategy="greedy",
+    beam_width=100,
+    top_paths=1,
+    merge_repeated=True,
+    mask_index=0,
+):
+    _check_ranks("ops.ctc_decode", inputs=(inputs, 3))
+    samples, steps, _ = inputs.shape
+    paths = 1 if strategy == "greedy" else top_paths
+    dtype = dtypes.result_type(inputs.dtype, "float32")
+    return [((paths, samples, steps), "int32"), ((samples, paths), dtype)]
+
+
 @export("ops.ctc_decode", "ops.nn.ctc_decode")
+@composite(_decoded_spec)
 def ctc_decode(
     inputs,
     sequence_lengths,
@@ -96,9 +125,6 @@ def ctc_decode(
     _check_ranks(owner, inputs=(inputs, 3))
     paths = 1 if strategy == "greedy" else top_paths
     dtype = dtypes.result_type(inputs.dtype, "float32")
-    if any_symbolic((inputs, sequence_lengths)):
-        samples, steps, _ = inputs.shape
-        return KerasTensor((paths, samples, steps), "int32"), KerasTensor((samples, paths), dtype)
     if paths > beam_width:
         raise ValueError(
             f"{owner}: `top_paths` must be at most `beam_width`. "
