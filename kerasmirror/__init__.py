@@ -11,6 +11,7 @@ _LEVELS = (
     "autodiff",
     "ops",
     "random",
+    "random_images",
     "activations",
     "initializers",
     "regularizers",

@@ -26,6 +26,7 @@ ALLOWED = {
     "autodiff": CORE | {"kernels"},
     "ops": AUTODIFF,
     "random": OPS,
+    "random_images": OPS | {"random"},
     "activations": OPS,
     "initializers": OPS | {"random"},
     "regularizers": OPS,
