@@ -6,8 +6,10 @@ from numbers import Integral
 
 from kerasmirror._export import export, lookup
 from kerasmirror.core import checks, serialization
+from kerasmirror.layers.call_spec import OPEN_CALLS
 from kerasmirror.layers.layer import Layer
 from kerasmirror.models.summary import print_summary
+from kerasmirror.training import program
 from kerasmirror.training.trainer import Trainer
 
 
@@ -42,6 +44,13 @@ class Model(Trainer, Layer):
             )
         super().__init__(**kwargs)
         self._start_trainer()
+
+    def __call__(self, *args, **kwargs):
+        if len(args) == 1 and OPEN_CALLS.entry is None:
+            eager = super().__call__
+            outputs = program.forward(self, args[0], kwargs, eager)
+            return eager(*args, **kwargs) if outputs is None else outputs
+        return super().__call__(*args, **kwargs)
 
     def call(self, *args, **kwargs):
         raise NotImplementedError(

@@ -14,6 +14,7 @@ from kerasmirror.core import checks, config, serialization, tree
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import all_or_nothing
+from kerasmirror.training import program
 from kerasmirror.training.compile import CompileLoss, CompileMetrics
 from kerasmirror.training.data import array as array_data
 from kerasmirror.training.data import batch as batches
@@ -38,6 +39,7 @@ class Trainer:
         self._loss_tracker = None
         self._compile_arguments = None
         self._compiled_trainable_state = ()
+        self.__dict__["_programs"] = program.Programs()
 
     def compile(
         self,
@@ -347,6 +349,7 @@ class Trainer:
             raise
         if self.optimizer is not None and epochs > 0:
             self.optimizer.finalize_variable_values(self.trainable_weights)
+        self._programs.release_if_large()
         callbacks.on_train_end(logs=epoch_logs)
         return self.history
 
@@ -359,9 +362,21 @@ class Trainer:
                 logs = self.train_step(_as_tensors(one))
             return logs
         for one in data:
-            x, y, sample_weight = _as_tensors(one)
-            self._train_on(x, y, sample_weight, self._update_metrics)
+            if not self._train_by_program(*one):
+                x, y, sample_weight = _as_tensors(one)
+                self._train_on(x, y, sample_weight, self._update_metrics)
         return self.get_metrics_result
+
+    def _train_by_program(self, x, y, sample_weight):
+        """One update from one batch of arrays, where a program of the step is at hand."""
+        step = program.training(self, x, y, sample_weight)
+        if step is None:
+            return False
+        y_pred, loss, weights, gradients = step
+        self._loss_tracker.update_state(loss, sample_weight=x.shape[0])
+        self._update_metrics(Tensor(x), Tensor(y), y_pred, None)
+        self.optimizer.apply(gradients, weights)
+        return True
 
     def evaluate(
         self,
@@ -394,7 +409,8 @@ class Trainer:
         return logs if return_dict else self._in_order(logs)
 
     def _evaluate(self, data, callbacks):
-        self.stop_evaluating = False
+        if self.stop_evaluating:
+            self.stop_evaluating = False
         callbacks.on_test_begin()
         self.reset_metrics()
         logs = {}
@@ -419,7 +435,8 @@ class Trainer:
             steps_name="steps",
         )
         callbacks = self._callbacks(callbacks, verbose, 1, data)
-        self.stop_predicting = False
+        if self.stop_predicting:
+            self.stop_predicting = False
         callbacks.on_predict_begin()
         collected = []
         for first, last, group in data:
@@ -430,6 +447,7 @@ class Trainer:
             if self.stop_predicting:
                 break
         callbacks.on_predict_end()
+        self._programs.release_if_large()
         return _joined(collected)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):

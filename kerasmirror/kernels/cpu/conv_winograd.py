@@ -152,7 +152,9 @@ def _division(total, wide, channels, filters, n):
 
 @functools.cache
 def _no_bias(filters):
-    return np.zeros(filters, np.float32)
+    zeros = np.zeros(filters, np.float32)
+    zeros.setflags(write=False)  # a constant, also to a recorder of launches
+    return zeros
 
 
 def _rows_of_tiles(total, wide, depth, n, at_least):

@@ -7,6 +7,7 @@ or, for many items, in chunks on all threads (workers.py).
 """
 
 import struct
+import threading
 import zlib
 
 import numba
@@ -17,7 +18,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from . import threads, workers
+from . import memory, threads, workers
 from .atomics import call
 from .compiling import INNER, OPTIONS, cached_on_disk
 from .compiling import helper as helper
@@ -264,6 +265,8 @@ def launch(kernel, n_items, chunk, *args):
             workers.grow(n_threads)
         run = _shared or _shared_launcher()
         scattered = run(address, n_items, chunk, start, n_arrays, n_threads, workers.address)
+    if memory.recorder is not None and memory.recorder.thread == threading.get_ident():
+        memory.recorder.note(kernel, compiled, n_items, chunk, table, args)
     if scattered >= 0:
         raise ValueError(
             f"{kernel.name}: array {scattered} must be C-contiguous. "

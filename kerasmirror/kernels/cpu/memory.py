@@ -30,14 +30,17 @@ _lock = threading.Lock()
 _array = np.ndarray
 _dtypes = {}
 
+# The recorder of a program that is being noted (program.py), for its thread: it hands out memory.
+recorder = None
 
-class _Lease(weakref.ref):
+
+class Lease(weakref.ref):
     """Watches the array that owns a block at present."""
 
     __slots__ = ("block",)
 
 
-def _size_class(n_bytes):
+def size_class(n_bytes):
     """`n_bytes` rounded up so that at most an eighth is wasted: 8 classes for each doubling."""
     shift = n_bytes.bit_length() - 4
     return ((n_bytes - 1 >> shift) + 1) << shift
@@ -50,15 +53,13 @@ def empty(shape, dtype=np.float32):
         size *= n
     kind = _dtypes.get(dtype) or _known(dtype)
     n_bytes = size * kind.itemsize
+    if recorder is not None and recorder.thread == threading.get_ident():
+        return recorder.empty(shape, kind, n_bytes)
     if n_bytes < SMALLEST:
         return np.empty(shape, kind)
-    n_bytes = _size_class(n_bytes)
-    try:
-        block = _free[n_bytes].pop()  # atomic: no two threads pop one block
-    except (KeyError, IndexError):
-        block = _allocate(n_bytes)
+    block = take(size_class(n_bytes))
     array = _array(shape, kind, block)
-    lease = _Lease(array, _give_back)
+    lease = Lease(array, _give_back)
     lease.block = block
     _leases[id(lease)] = lease
     return array
@@ -67,8 +68,27 @@ def empty(shape, dtype=np.float32):
 def zeros(shape, dtype=np.float32):
     """An array of `shape` full of zeros."""
     array = empty(shape, dtype)
-    array.fill(0)
+    if recorder is not None and recorder.thread == threading.get_ident():
+        recorder.zeros(array)
+    else:
+        array.fill(0)
     return array
+
+
+def take(n_bytes):
+    """A block of `n_bytes`, one of `size_class`'s sizes, from the pool."""
+    try:
+        return _free[n_bytes].pop()  # atomic: no two threads pop one block
+    except (KeyError, IndexError):
+        return _allocate(n_bytes)
+
+
+def give(block):
+    """Put a block that nobody uses into the pool."""
+    n_bytes = block.nbytes
+    blocks = _free.setdefault(n_bytes, [])
+    if not blocks or (len(blocks) + 1) * n_bytes <= CLASS_LIMIT:
+        blocks.append(block)
 
 
 def _known(dtype):
