@@ -226,6 +226,42 @@ def tile_fma(typing_context, t, a, a_offset, a_stride, w, w_offset):
 
 
 @intrinsic
+def tile_fma_row(typing_context, t, a, a_offset, a_stride, u):
+    """t[m, :] + a[a_offset + m * a_stride] * u[0, :]; u is a tile of one row."""
+
+    def generate(context, builder, signature, arguments):
+        value, a_, a_offset_, a_stride_, row = arguments
+        a_at = pointer(context, builder, a, a_, a_offset_)
+        for m in range(t.rows):
+            address = builder.gep(a_at, [builder.mul(a_stride_, constant(m))])
+            factor = splat(builder, builder.load(address), t.llvm_vector)
+            for v in range(t.vectors):
+                i = m * t.vectors + v
+                total = builder.extract_value(value, i)
+                total = fused_multiply_add(builder, factor, builder.extract_value(row, v), total)
+                value = builder.insert_value(value, total, i)
+        return value
+
+    return t(t, a, types.intp, types.intp, u), generate
+
+
+@intrinsic
+def prefetch(typing_context, a, offset):
+    """Ask for the cache line of a[offset], which may lie outside of the array."""
+
+    def generate(context, builder, signature, arguments):
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, _BIT32, _BIT32, _BIT32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        address = builder.bitcast(pointer(context, builder, a, *arguments), byte)
+        # To read, into the first cache, data.
+        builder.call(function, [address, *(ir.Constant(_BIT32, item) for item in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(a, types.intp), generate
+
+
+@intrinsic
 def hidden(typing_context, number):
     """`number`, an int, in a way that the compiler cannot see through.
 
