@@ -102,14 +102,17 @@ def _max_pool(lo, hi, thread, x, y, window, stride, pad):
                 for i in range(out.size):
                     out[i] = _larger(_larger(d[i], c[i]), _larger(b[i], a[i]))
             elif bottom > top and right > left:
-                out[:] = x[n, top, left]
+                value = x[n, top, left]
+                for i in range(out.size):
+                    out[i] = value[i]
                 for h in range(top, bottom):
                     for w in range(left, right):
                         value = x[n, h, w]
                         for i in range(out.size):
                             out[i] = _larger(value[i], out[i])
             else:
-                out[:] = -np.inf
+                for i in range(out.size):
+                    out[i] = -np.inf
 
 
 @inlined

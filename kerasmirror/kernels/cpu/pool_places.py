@@ -58,11 +58,12 @@ def max_pool2d_places(x, geometry: PoolGeometry, relu=False, seed_pair=None, rat
         shape[0] * shape[1],
         threads.chunk_of(work),
         x,
-        z,
-        places,
+        z.reshape(-1),
+        places.reshape(-1),
         geometry.window,
         geometry.stride,
         (geometry.pad[0][0], geometry.pad[1][0]),
+        geometry.out_size,
         key,
         (int(relu), int(rate > 0)),
         lowest,
@@ -88,14 +89,17 @@ def max_pool2d_places_grad_input(dz, places, x_shape, geometry: PoolGeometry, ra
         _max_pool_places_grad,
         slabs,
         chunk,
-        dz,
-        places,
-        dx,
-        sums,
+        dz.reshape(-1),
+        places.reshape(-1),
+        dx.reshape(-1),
+        sums.reshape(-1),
+        x_shape,
         geometry.window,
         geometry.stride,
         (geometry.pad[0][0], geometry.pad[1][0]),
+        geometry.out_size,
         bands,
+        slabs,
         1.0 / (1.0 - rate),
     )
     return dx, gemm.bias_grad(sums)
@@ -287,13 +291,11 @@ def _drop(z, places, to, count, relu, words, at, lowest, scale):
     one = tile_fill(tile_zero(z, 1, 1), z.dtype.type(1))
     factor = tile_fill(one, scale)
     for i in range(0, whole, lanes_of(z)):
-        t = tile_mul(tile_load(one, z, to + i, 0), factor)
-        t = tile_where_kept(t, words, at + i * width, lowest)
+        t = tile_load(one, z, to + i, 0)
+        alive = t if relu else one
+        keep_bytes(tile_where_kept(alive, words, at + i * width, lowest), places, to + i)
+        t = tile_where_kept(tile_mul(t, factor), words, at + i * width, lowest)
         tile_store(t, z, to + i, 0)
-        if relu:
-            keep_bytes(t, places, to + i)
-        else:
-            keep_bytes(tile_where_kept(one, words, at + i * width, lowest), places, to + i)
     for i in range(whole, count):
         kept = is_kept(words, at, i, lowest, z)
         value = select(kept, z[to + i] * scale, z.dtype.type(0))
@@ -314,18 +316,17 @@ def _note_zeros(z, places, to, count):
 
 @kernel
 def _max_pool_places(
-    lo, hi, thread, x, z, places, window, stride, pad, key, flags, lowest, scale
+    lo, hi, thread, x, z, places, window, stride, pad, out_size, key, flags, lowest, scale
 ):  # fmt: skip
-    channels, row = x.shape[3], z.shape[2] * z.shape[3]
+    channels, row = x.shape[3], out_size[1] * x.shape[3]
     whole = channels // lanes_of(x) * lanes_of(x)
     relu, drop = flags[0] == 1, flags[1] == 1
     width = x.itemsize // 4  # words a value
-    words = np.empty((row * width + 95) // 32 * 32, np.uint32)
-    z_, places_ = z.reshape(-1), places.reshape(-1)
+    words = np.empty((row * width + 62) // 32 * 32, np.uint32)
     for item in range(lo, hi):  # one item owns one row of outputs
-        n, p = divmod(item, z.shape[1])
+        n, p = divmod(item, out_size[0])
         rows = _inside(p, stride[0], pad[0], window[0], x.shape[1])
-        for q in range(z.shape[2]):
+        for q in range(out_size[1]):
             columns = _inside(q, stride[1], pad[1], window[1], x.shape[2])
             to = item * row + q * channels
             four = window[0] == 2 and window[1] == 2
@@ -343,15 +344,15 @@ def _max_pool_places(
                     tile_store_bytes(place, places, to + c)
             for c in range(whole, channels):
                 value, number = _largest_alone(x, n, c, rows, columns, window[1])
-                z_[to + c], places_[to + c] = value, np.uint8(number)
+                z[to + c], places[to + c] = value, np.uint8(number)
         # The row is still in the cache; in the loops above the branches cost more than this.
         if drop:
-            step, end = item * row * width // 32, ((item + 1) * row * width + 31) // 32
-            fill(words[: 32 * (end - step)], step, key)
+            step = item * row * width // 32
+            fill(words, step, key)
             at = item * row * width - 32 * step
-            _drop(z_, places_, item * row, row, relu, words, at, lowest, x.dtype.type(scale))
+            _drop(z, places, item * row, row, relu, words, at, lowest, x.dtype.type(scale))
         elif relu:
-            _note_zeros(z_, places_, item * row, row)
+            _note_zeros(z, places, item * row, row)
 
 
 @inlined
@@ -366,28 +367,22 @@ def _band(item, bands, p_rows, stride, pad, rows):
 
 
 @inlined
-def _set_pixel(dz, places, at, number, scale, dx, to, channels):
-    """dx[to :] = scale * dz[at :] where the place is `number`, else 0: all channels of a pixel."""
-    whole = channels // lanes_of(dx) * lanes_of(dx)
-    factor = tile_fill(tile_zero(dx, 1, 1), scale)
-    for c in range(0, whole, lanes_of(dx)):
-        t = tile_mul(tile_load(factor, dz, at + c, 0), factor)
-        tile_store(tile_at_place(t, places, at + c, number), dx, to + c, 0)
-    for c in range(whole, channels):
-        dx[to + c] = select(places[at + c] == number, dz[at + c] * scale, dx.dtype.type(0))
+def _give_pixel(dz, places, at, number, scale, dx, to, channels, apart):
+    """dx[to :] = scale * dz[at :] where the place is `number`, else 0: all channels of a pixel.
 
-
-@inlined
-def _add_pixel(dz, places, at, number, scale, dx, to, channels):
-    """The same added to what other windows brought."""
+    Added to what other windows brought, unless windows are apart.
+    """
     whole = channels // lanes_of(dx) * lanes_of(dx)
     factor = tile_fill(tile_zero(dx, 1, 1), scale)
     for c in range(0, whole, lanes_of(dx)):
         t = tile_mul(tile_load(factor, dz, at + c, 0), factor)
         t = tile_at_place(t, places, at + c, number)
-        tile_store(tile_add(tile_load(t, dx, to + c, 0), t), dx, to + c, 0)
+        if not apart:
+            t = tile_add(tile_load(t, dx, to + c, 0), t)
+        tile_store(t, dx, to + c, 0)
     for c in range(whole, channels):
-        dx[to + c] += select(places[at + c] == number, dz[at + c] * scale, dx.dtype.type(0))
+        t = select(places[at + c] == number, dz[at + c] * scale, dx.dtype.type(0))
+        dx[to + c] = t if apart else dx[to + c] + t
 
 
 @inlined
@@ -409,21 +404,20 @@ def _add_row(dz, places, at, pixels, scale, sums, to, channels):
 
 @kernel
 def _max_pool_places_grad(
-    lo, hi, thread, dz, places, dx, sums, window, stride, pad, bands, scale
+    lo, hi, thread, dz, places, dx, sums, shape, window, stride, pad, out_size, bands, slabs, scale
 ):  # fmt: skip
-    height, width, channels = dx.shape[1], dx.shape[2], dx.shape[3]
-    slabs, items = sums.shape[0], dx.shape[0] * bands
+    n_images, height, width, channels = shape
+    items = n_images * bands
     scale = dx.dtype.type(scale)
     # Windows side by side: each value of dx is written once. Else bands start from zeros.
     apart = window[0] == stride[0] and window[1] == stride[1]
-    end_row = min(dz.shape[1] * window[0] - pad[0], height)
-    end_column = min(dz.shape[2] * window[1] - pad[1], width)
-    dz_, places_, dx_, sums_ = dz.reshape(-1), places.reshape(-1), dx.reshape(-1), sums.reshape(-1)
+    end_row = min(out_size[0] * window[0] - pad[0], height)
+    end_column = min(out_size[1] * window[1] - pad[1], width)
     for slab in range(lo, hi):  # one item owns one row of sums, and the bands of its slab
         clear(sums, slab * channels, channels)
         for item in range(slab * items // slabs, (slab + 1) * items // slabs):
             n, p_first, p_last, first, last = _band(
-                item, bands, dz.shape[1], stride[0], pad[0], height
+                item, bands, out_size[0], stride[0], pad[0], height
             )
             cleared = first if not apart else max(first, end_row)
             if cleared < last:
@@ -431,19 +425,17 @@ def _max_pool_places_grad(
                       (last - cleared) * width * channels)  # fmt: skip
             for p in range(p_first, p_last):
                 top, h_first, h_last = _inside(p, stride[0], pad[0], window[0], height)
-                at = (n * dz.shape[1] + p) * dz.shape[2] * channels
+                at = (n * out_size[0] + p) * out_size[1] * channels
                 for h in range(h_first, h_last):
                     to = (n * height + h) * width * channels
-                    for q in range(dz.shape[2]):
+                    for q in range(out_size[1]):
                         left, w_first, w_last = _inside(q, stride[1], pad[1], window[1], width)
                         number = (h - top) * window[1] - left + 1
                         for w in range(w_first, w_last):
-                            if apart:
-                                _set_pixel(dz_, places_, at + q * channels, number + w, scale,
-                                           dx_, to + w * channels, channels)  # fmt: skip
-                            else:
-                                _add_pixel(dz_, places_, at + q * channels, number + w, scale,
-                                           dx_, to + w * channels, channels)  # fmt: skip
+                            _give_pixel(
+                                dz, places, at + q * channels, number + w, scale,
+                                dx, to + w * channels, channels, apart,
+                            )  # fmt: skip
                     if apart and end_column < width:
                         clear(dx, to + end_column * channels, (width - end_column) * channels)
-                _add_row(dz_, places_, at, dz.shape[2], scale, sums_, slab * channels, channels)
+                _add_row(dz, places, at, out_size[1], scale, sums, slab * channels, channels)
