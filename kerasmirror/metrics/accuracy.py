@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff.primitive import kernels_of
 from kerasmirror.core import config, dtypes
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.metrics.reduction import NamedMean, same_rank
@@ -83,6 +84,20 @@ def _in_top_k(labels, scores, k):
     return (larger < k) & np.isfinite(own[..., 0])
 
 
+def _countable(labels, scores):
+    return (
+        scores.ndim == 2
+        and 0 < scores.shape[1]
+        and scores.dtype in _COUNTED
+        and labels.dtype.kind in "iu"
+        and labels.shape in ((len(scores),), (len(scores), 1))
+        and len(scores) < 2**24
+    )
+
+
+_COUNTED = (np.dtype(np.float32), np.dtype(np.float64))
+
+
 @export("metrics.Accuracy")
 class Accuracy(NamedMean):
     """The share of predictions equal to their targets.
@@ -126,6 +141,18 @@ class SparseCategoricalAccuracy(NamedMean):
 
     def __init__(self, name="sparse_categorical_accuracy", dtype=None):
         super().__init__(sparse_categorical_accuracy, name=name, dtype=dtype)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        plain = type(y_true) is Tensor and type(y_pred) is Tensor and sample_weight is None
+        if plain and getattr(y_pred, "mask", None) is None:
+            labels, scores = y_true.data, y_pred.data
+            if labels.size == len(scores) and _countable(labels, scores):
+                # In one pass; a count below 2^24 is exact in float32, as is the sum of matches.
+                count = kernels_of("cpu").count_matches(scores, labels)
+                self.total.data += self.total.data.dtype.type(count)
+                self.count.data += len(scores)
+                return
+        super().update_state(y_true, y_pred, sample_weight)
 
 
 @export("metrics.TopKCategoricalAccuracy")

@@ -91,9 +91,10 @@ class Mean(Metric):
 
     def update_state(self, values, sample_weight=None):
         array = as_array(values, self._dtype)
-        if sample_weight is None and array.ndim == 0:
-            self.total.data += array
-            self.count.data += 1
+        if array.ndim == 0 and (sample_weight is None or type(sample_weight) is int):
+            weight = array.dtype.type(1 if sample_weight is None else sample_weight)
+            self.total.data += array * weight
+            self.count.data += weight
             return
         mask = get_keras_mask(values)
         array, weights = samplewise(array, sample_weight, mask, self._dtype, np.mean)

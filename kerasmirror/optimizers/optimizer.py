@@ -297,7 +297,7 @@ class Optimizer:
         if len(grads) == 0:
             return
         variables = self._variables_for(grads, trainable_variables)
-        gradients = [g.data if type(g) is Tensor else _raw(g) for g in grads]
+        gradients = [g if type(g) is np.ndarray else _raw(g) for g in grads]
         if any([g is None for g in gradients]):
             gradients, variables = self._without_missing(gradients, variables)
         if any([v.overwrite_with_gradient for v in variables]):
@@ -311,7 +311,7 @@ class Optimizer:
 
     def _variables_for(self, grads, given):
         variables = self._trainable_variables
-        if given is not None:
+        if given is not None and not (given is variables and self.built):
             given = list(given)
             if not self.built:
                 with name_scope(self.name, caller=self):

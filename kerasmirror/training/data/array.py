@@ -139,8 +139,17 @@ def _take(part, places):
     if part is None:
         return None
     if isinstance(part, np.ndarray):
-        return part[places] if isinstance(places, slice) else part.take(places, axis=0)
+        return part[places] if isinstance(places, slice) else _gathered(part, places)
     return tree.map_structure(lambda leaf: _take(leaf, places), part)
+
+
+def _gathered(array, places):
+    """The samples at `places`, in memory of the kernels: new pages cost more than the copying."""
+    if array.dtype.kind == "O" or not array.flags.c_contiguous:
+        return array.take(places, axis=0)
+    out = kernels_of("cpu").empty((len(places), *array.shape[1:]), array.dtype)
+    # Every place is inside; "raise" would copy the result once more.
+    return array.take(places, axis=0, out=out, mode="clip")
 
 
 def split_for_validation(arrays, validation_split):
