@@ -60,6 +60,7 @@ _NEAR = 384 * 1024  # bytes of scratch that stay in a core's second cache
 _ITEMS, _WORK = 8, 400_000  # items wanted, each of so many products at least: 10 microseconds
 _SUMS = 8 << 20  # bytes of the partial sums of the gradient in w
 _BLOCK_FILTERS = 64
+_CHANNELS = 8  # whose windows an item transforms
 
 
 def tile_size(x_shape, w_shape, geometry, dtype):
@@ -179,28 +180,29 @@ def _transformed_windows(w, m):
     """G w G^T as [point][panel of filters][c][filter]; the last panel may have one vector."""
     r, _, channels, filters = w.shape
     n = m + r - 1
-    out = memory.empty((n * n * channels * filters,), w.dtype)
-    work = threads.chunk_of(filters * n * n)
-    launch(_transform_windows, channels, work, w, out, (0,) * n, (0,) * r)
+    out = memory.empty((n * n, _plane(channels * filters)), w.dtype)
+    work = threads.chunk_of(filters * n * n * _CHANNELS)
+    launch(_transform_windows, channels // _CHANNELS, work, w, out, (0,) * n, (0,) * r)
     return out
 
 
 @kernel
 def _transform_windows(lo, hi, thread, w, out, points, window):
-    # One item is one input channel.
-    channels, filters = w.shape[2], w.shape[3]
+    # One item is a few input channels: what it writes of a panel lies together.
+    channels, filters, plane = w.shape[2], w.shape[3], out.shape[1]
     lanes = lanes_of(w)
     width = VECTORS * lanes
-    point = channels * filters
-    for c in range(lo, hi):
-        for f in range(0, filters, lanes):
-            panel = f // width * width
+    for item in range(lo, hi):
+        for panel in range(0, filters, width):
             wide = min(width, filters - panel)
-            at = panel * channels + c * wide + f - panel
-            _window(
-                points, window, w, c * filters + f, len(window) * point, point,
-                out, at, len(points) * point, point,
-            )  # fmt: skip
+            for c in range(item * _CHANNELS, item * _CHANNELS + _CHANNELS):
+                for f in range(0, wide, lanes):
+                    _window(
+                        points, window,
+                        w, c * filters + panel + f, len(window) * channels * filters,
+                        channels * filters,
+                        out, panel * channels + c * wide + f, len(points) * plane, plane,
+                    )  # fmt: skip
 
 
 def turned_windows(w):
@@ -276,14 +278,14 @@ def _rows_times_panel(t, scratch, at, channels, windows, w_at, width, m_at, m_ro
 
 
 @helper
-def _multiply(scratch, windows, tiles, channels, filters, points, v_plane, at, plane, part):
+def _multiply(scratch, windows, tiles, channels, points, v_plane, at, plane, part):
     """M[point] = V[point] (tiles x C) @ windows[point] (C x filters first to last)."""
     first, last, block = part
     lanes = lanes_of(scratch)
     width = VECTORS * lanes
     for point in range(len(points) * len(points)):
         for panel in range(first, last, width):
-            w_at = (point * filters + panel) * channels
+            w_at = point * windows.shape[1] + panel * channels
             v_at, m_at = point * v_plane, at + point * plane + panel - first
             wide = panel + width <= last
             row = 0
@@ -369,7 +371,7 @@ def _convolve(
         for first in range(begin, stop, block):
             last = min(stop, first + block)
             _multiply(
-                scratch, windows, (end - start) * wide, image[2], filters, points,
+                scratch, windows, (end - start) * wide, image[2], points,
                 v_plane, m_at, m_plane, (first, last, block),
             )  # fmt: skip
             for row in range(start, end):
@@ -397,7 +399,7 @@ def grad_kernel(dy, x, pad, m, r=3):
     planes = (_plane(rows * wide * channels), _plane(rows * wide * block))
     lines = n * (wide * m + r - 1) * channels
     size = n * n * sum(planes) + max(2 * lines, m * m * block)
-    parts = memory.empty((slabs * blocks, n * n, channels, block), x.dtype)
+    parts = memory.empty((slabs * blocks, n * n, _plane(channels * block)), x.dtype)
     launch(
         _correlate,
         slabs * blocks,
@@ -411,11 +413,11 @@ def grad_kernel(dy, x, pad, m, r=3):
         tuple(image),
         dy.shape[1:],
         (images * tall, tall, wide, rows, per_slab),
-        (*pad, *planes),
+        (*pad, *planes, block),
     )
     dw = memory.empty((r, r, channels, filters), x.dtype)
     work = threads.chunk_of(n * n * filters * slabs)
-    launch(_add_windows, channels, work, parts, dw, (0,) * r, (0,) * n)
+    launch(_add_windows, channels, work, parts, dw, block, (0,) * r, (0,) * n)
     return dw
 
 
@@ -472,7 +474,7 @@ def _multiply_turned(scratch, tiles, channels, count, v_plane, s_at, s_plane, su
     for point in range(sums.shape[0]):
         for panel in range(0, count, width):
             at, w_at = point * v_plane, s_at + point * s_plane + panel
-            place = point * channels * block + panel
+            place = point * sums.shape[1] + panel
             wide = panel + width <= count
             row = 0
             while row < channels:
@@ -497,10 +499,10 @@ def _multiply_turned(scratch, tiles, channels, count, v_plane, s_at, s_plane, su
 def _correlate(lo, hi, thread, x, dy, parts, buffer, tile, points, image, out, grid, plan):
     # One item is one slab of rows of tiles times one block of filters; its sums are its own.
     total, tall, wide, rows, per_slab = grid
-    v_plane, s_plane = plan[2:]
+    v_plane, s_plane, block = plan[2:]
     pad = plan[:2]
     scratch = buffer[thread]
-    channels, block = parts.shape[2], parts.shape[3]
+    channels = image[2]
     blocks = (out[2] + block - 1) // block
     s_at = parts.shape[1] * v_plane
     free = s_at + parts.shape[1] * s_plane
@@ -528,23 +530,23 @@ def _correlate(lo, hi, thread, x, dy, parts, buffer, tile, points, image, out, g
 
 
 @kernel
-def _add_windows(lo, hi, thread, parts, dw, window, points):
+def _add_windows(lo, hi, thread, parts, dw, block, window, points):
     # One item is one input channel: its slabs' sums are added in order, then G^T sums G.
-    channels, block = parts.shape[2], parts.shape[3]
-    filters, n = dw.shape[3], len(points)
+    channels, filters, n = dw.shape[2], dw.shape[3], len(points)
     blocks = (filters + block - 1) // block
-    tap, point = channels * filters, channels * block
+    tap, plane = channels * filters, parts.shape[2]
     for c in range(lo, hi):
         for item in range(blocks):
             for other in range(item + blocks, parts.shape[0], blocks):
                 for p in range(n * n):
-                    total, part = parts[item, p, c], parts[other, p, c]
-                    for f in range(total.size):
+                    total = parts[item, p, c * block : c * block + block]
+                    part = parts[other, p, c * block : c * block + block]
+                    for f in range(block):
                         total[f] += part[f]
             for f in range(0, min(block, filters - item * block), lanes_of(dw)):
-                source = item * n * n * point + c * block + f
+                source = item * n * n * plane + c * block + f
                 target = c * filters + item * block + f
                 _narrow(
-                    window, points, parts, source, n * point, point,
+                    window, points, parts, source, n * plane, plane,
                     dw, target, len(window) * tap, tap,
                 )  # fmt: skip
