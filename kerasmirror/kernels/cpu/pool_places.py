@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 from ..geometry import PoolGeometry
 from . import gemm, memory, threads
 from .launch import inlined, kernel, launch
-from .random import dropout_numbers, fill, is_kept, key_and_counter
+from .random import dropout_numbers, fill, is_kept, key_and_counter, tile_where_kept
 from .simd import (
     clear,
     lanes_of,
@@ -191,38 +191,6 @@ tile_off_place = _where_place(
 )
 
 
-@intrinsic
-def tile_where_kept(typing_context, t, words, offset, lowest):
-    """t, one vector, where dropout keeps the values whose random bits are words[offset :], else 0.
-
-    What `is_kept` says of one value.
-    """
-    bits = t.element.bitwidth
-
-    def generate(context, builder, signature, arguments):
-        value, words_, offset_, lowest_ = arguments
-        number = ir.IntType(bits)
-        vector = ir.VectorType(number, t.lanes)
-
-        def everywhere(constant):
-            return ir.Constant(vector, [constant] * t.lanes)
-
-        address = pointer(context, builder, words, words_, offset_)
-        found = builder.load(builder.bitcast(address, vector.as_pointer()), align=4)
-        if bits == 32:
-            fraction = builder.and_(found, everywhere(0x7FFFFF))
-            lowest_ = builder.trunc(lowest_, number)
-        else:  # the upper bits are the first word's
-            high = builder.shl(builder.and_(found, everywhere(0xFFFFF)), everywhere(32))
-            fraction = builder.or_(high, builder.lshr(found, everywhere(32)))
-        kept = builder.icmp_signed(">=", fraction, splat(builder, lowest_, vector))
-        zero = ir.Constant(t.llvm_vector, None)
-        chosen = builder.select(kept, builder.extract_value(value, 0), zero)
-        return builder.insert_value(value, chosen, 0)
-
-    return t(t, words, types.intp, types.int64), generate
-
-
 @inlined
 def _inside(place, stride, pad, window, size):
     """The start of a window on one axis, and its part within x: [first, last)."""
@@ -374,12 +342,15 @@ def _give_pixel(dz, places, at, number, scale, dx, to, channels, apart):
     """
     whole = channels // lanes_of(dx) * lanes_of(dx)
     factor = tile_fill(tile_zero(dx, 1, 1), scale)
-    for c in range(0, whole, lanes_of(dx)):
-        t = tile_mul(tile_load(factor, dz, at + c, 0), factor)
-        t = tile_at_place(t, places, at + c, number)
-        if not apart:
-            t = tile_add(tile_load(t, dx, to + c, 0), t)
-        tile_store(t, dx, to + c, 0)
+    if apart:
+        for c in range(0, whole, lanes_of(dx)):
+            t = tile_mul(tile_load(factor, dz, at + c, 0), factor)
+            tile_store(tile_at_place(t, places, at + c, number), dx, to + c, 0)
+    else:
+        for c in range(0, whole, lanes_of(dx)):
+            t = tile_mul(tile_load(factor, dz, at + c, 0), factor)
+            t = tile_at_place(t, places, at + c, number)
+            tile_store(tile_add(tile_load(t, dx, to + c, 0), t), dx, to + c, 0)
     for c in range(whole, channels):
         t = select(places[at + c] == number, dz[at + c] * scale, dx.dtype.type(0))
         dx[to + c] = t if apart else dx[to + c] + t

@@ -18,7 +18,16 @@ from numba.extending import intrinsic
 
 from . import memory
 from .launch import inlined, kernel, launch
-from .simd import pointer, splat
+from .simd import (
+    lanes_of,
+    pointer,
+    splat,
+    tile_fill,
+    tile_load,
+    tile_mul,
+    tile_store,
+    tile_zero,
+)
 from .vectormath import double_of, float_of, select
 
 __all__ = [
@@ -113,7 +122,7 @@ def dropout_in_place(y: np.ndarray, seed_pair, rate: float) -> np.ndarray:
     lowest, scale = dropout_numbers(y.dtype, rate)
     flat = y.reshape(-1)
     key = key_and_counter(seed_pair)
-    launch(_dropout_in_place, _steps(flat), _CHUNK, flat, key, lowest, scale)
+    launch(_dropout, _steps(flat), _CHUNK, flat, flat, key, lowest, scale)
     return y
 
 
@@ -288,31 +297,60 @@ def is_kept(words, first, i, lowest, values):
     return np.int64(_fraction(words[first + 2 * i], words[first + 2 * i + 1])) >= lowest
 
 
+@intrinsic
+def tile_where_kept(typing_context, t, words, offset, lowest):
+    """t, one vector, where dropout keeps the values whose random bits are words[offset :], else 0.
+
+    What `is_kept` says of one value.
+    """
+    bits = t.element.bitwidth
+
+    def generate(context, builder, signature, arguments):
+        value, words_, offset_, lowest_ = arguments
+        number = ir.IntType(bits)
+        vector = ir.VectorType(number, t.lanes)
+
+        def everywhere(constant):
+            return ir.Constant(vector, [constant] * t.lanes)
+
+        address = pointer(context, builder, words, words_, offset_)
+        found = builder.load(builder.bitcast(address, vector.as_pointer()), align=4)
+        if bits == 32:
+            fraction = builder.and_(found, everywhere(0x7FFFFF))
+            lowest_ = builder.trunc(lowest_, number)
+        else:  # the upper bits are the first word's
+            high = builder.shl(builder.and_(found, everywhere(0xFFFFF)), everywhere(32))
+            fraction = builder.or_(high, builder.lshr(found, everywhere(32)))
+        kept = builder.icmp_signed(">=", fraction, splat(builder, lowest_, vector))
+        zero = ir.Constant(t.llvm_vector, None)
+        chosen = builder.select(kept, builder.extract_value(value, 0), zero)
+        return builder.insert_value(value, chosen, 0)
+
+    return t(t, words, numba_types.intp, numba_types.int64), generate
+
+
+@inlined
+def _drop(x, y, first, count, words, lowest, scale):
+    """y[first :] = dropout of `count` values x[first :], whose random bits are `words`."""
+    whole = count // lanes_of(y) * lanes_of(y)
+    factor = tile_fill(tile_zero(y, 1, 1), scale)
+    for i in range(0, whole, lanes_of(y)):
+        t = tile_mul(tile_load(factor, x, first + i, 0), factor)
+        t = tile_where_kept(t, words, i * (y.itemsize // 4), lowest)
+        tile_store(t, y, first + i, 0)
+    for i in range(whole, count):
+        kept = is_kept(words, 0, i, lowest, y)
+        y[first + i] = select(kept, x[first + i] * scale, y.dtype.type(0))
+
+
 @kernel
 def _dropout(lo, hi, thread, x, y, key, lowest, scale):
-    scale, zero = y.dtype.type(scale), y.dtype.type(0)
     words = np.empty(_BUFFER, np.uint32)
     per_step = _STEP * 4 // y.itemsize
     for step in range(lo, hi, _BUFFER // _STEP):
         fill(words, step, key)
         first, last = per_step * step, min(step + _BUFFER // _STEP, hi) * per_step
-        from_, out = x[first : min(last, y.size)], y[first : min(last, y.size)]
-        for i in range(out.size):
-            out[i] = select(is_kept(words, 0, i, lowest, y), from_[i] * scale, zero)
-
-
-@kernel
-def _dropout_in_place(lo, hi, thread, y, key, lowest, scale):
-    # Not _dropout with x = y, whose loop is vector code for arrays that do not overlap.
-    scale, zero = y.dtype.type(scale), y.dtype.type(0)
-    words = np.empty(_BUFFER, np.uint32)
-    per_step = _STEP * 4 // y.itemsize
-    for step in range(lo, hi, _BUFFER // _STEP):
-        fill(words, step, key)
-        first, last = per_step * step, min(step + _BUFFER // _STEP, hi) * per_step
-        out = y[first : min(last, y.size)]
-        for i in range(out.size):
-            out[i] = select(is_kept(words, 0, i, lowest, y), out[i] * scale, zero)
+        _drop(x, y, first, min(last, y.size) - first, words, lowest, y.dtype.type(scale))
 
 
 @inlined
