@@ -1,6 +1,7 @@
 """The operations that scripts/bench_ops.py times: shapes, work, our kernel, TensorFlow's operation.
 
-Both processes make the same inputs from the case's name, so that results can be compared.
+Shapes are those of the paper's rows. Both processes make the same inputs from the case's name, so
+that results can be compared.
 """
 
 import math
@@ -8,55 +9,23 @@ import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+import networks
 import numpy as np
+import op_shapes
 
 from kerasmirror.kernels.geometry import ConvGeometry, PoolGeometry, window_output
 
 SEED = (7, 3)
 RATE = 0.25
 ADAM = {"lr": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
-# (rows, inputs, outputs) of the paper's dense layers.
-DENSE = (
-    (128, 784, 128),
-    (128, 784, 512),
-    (128, 512, 512),
-    (128, 3072, 512),
-    (128, 2048, 128),
-    (128, 12544, 128),
-    (128, 128, 10),
-    (28, 4096, 64),
-)
-# (images, side, channels, window, filters) of its convolutions.
-CONVOLUTIONS = (
-    (128, 28, 1, 7, 64),
-    (128, 28, 1, 5, 32),
-    (128, 14, 64, 5, 128),
-    (128, 28, 32, 5, 32),
-    (128, 14, 32, 3, 64),
-    (128, 14, 64, 3, 128),
-    (128, 7, 128, 3, 128),
-    (128, 32, 3, 3, 32),
-    (128, 32, 3, 7, 32),
-    (128, 32, 32, 3, 32),
-    (128, 16, 32, 5, 64),
-    (128, 16, 64, 3, 64),
-    (128, 8, 128, 3, 128),
-    (28, 64, 1, 5, 8),
-    (28, 64, 8, 5, 8),
-    (28, 64, 1, 9, 16),
-    (28, 16, 8, 3, 16),
-)
-# (images, side, channels, window)
-POOLS = ((128, 28, 64, 2), (128, 32, 32, 2), (128, 8, 128, 2), (28, 64, 8, 4), (28, 64, 8, 2))
-DROPOUTS = ((128, 512), (128, 16, 16, 32), (128, 14, 14, 64))
-CLASSES = ((28, 40), (128, 10), (4096, 1000))
-PARAMETERS = (33136, 550570, 2103818)
 
 
 class Case(NamedTuple):
     """One operation and shape; `work` is in float operations or in bytes, as `unit` says."""
 
     name: str
+    family: str
+    rows: tuple  # of the paper, in which it occurs
     unit: str  # "GFLOP/s" or "GB/s"
     work: float
     inputs: Callable  # (rng) -> dictionary of arrays
@@ -79,164 +48,207 @@ def _graph(tf, function, *arrays):
     return lambda: compiled(*tensors)
 
 
-def dense_cases():
-    for m, k, n in DENSE:
-        text = f"{m} x {k} -> {n}"
+def empty_graph(tf):
+    """A function that calls a graph in which nothing happens."""
+    return _graph(tf, tf.identity, np.zeros(1, np.float32))
 
-        def inputs(rng, m=m, k=k, n=n):
-            return {
-                "x": _normal(rng, m, k),
-                "w": _normal(rng, k, n) / k**0.5,
-                "b": _normal(rng, n),
-                "dy": _normal(rng, m, n),
-            }
 
-        work = 2.0 * m * k * n
-        yield Case(
-            f"dense, bias, relu {text}",
-            "GFLOP/s",
-            work,
-            inputs,
-            lambda kernels, a: lambda: kernels.dense(a["x"], a["w"], a["b"], "relu"),
-            lambda tf, a: _graph(
-                tf,
-                lambda x, w, b: tf.nn.relu(tf.nn.bias_add(tf.matmul(x, w), b)),
-                *(a[name] for name in "xwb"),
-            ),
+def _text(shape):
+    return " x ".join(map(str, shape))
+
+
+def dense_cases(rows):
+    for shape in op_shapes.layer_shapes("D", rows):
+        yield from _dense_case(shape)
+
+
+def _dense_case(shape):
+    m, k, n = shape.batch, *shape.layer.inputs, *shape.layer.outputs
+    text, work = f"{m} x {k} -> {n}", 2.0 * m * k * n
+    activation = "relu" if shape.layer.activation == "r" else "linear"
+
+    def inputs(rng):
+        return {
+            "x": _normal(rng, m, k),
+            "w": _normal(rng, k, n) / k**0.5,
+            "b": _normal(rng, n),
+            "dy": _normal(rng, m, n),
+        }
+
+    def case(what, ours, theirs):
+        return Case(
+            f"dense, {what} {text}", "dense", shape.rows, "GFLOP/s", work, inputs, ours, theirs
         )
-        yield Case(
-            f"dense, gradient of inputs {text}",
-            "GFLOP/s",
-            work,
-            inputs,
+
+    def forward(tf, a):
+        finish = tf.nn.relu if activation == "relu" else tf.identity
+        function = lambda x, w, b: finish(tf.nn.bias_add(tf.matmul(x, w), b))  # noqa: E731
+        return _graph(tf, function, a["x"], a["w"], a["b"])
+
+    yield case(
+        f"bias, {activation}",
+        lambda kernels, a: lambda: kernels.dense(a["x"], a["w"], a["b"], activation),
+        forward,
+    )
+    if not shape.first:
+        yield case(
+            "gradient of inputs",
             lambda kernels, a: lambda: kernels.dense_grad_input(a["dy"], a["w"]),
             lambda tf, a: _graph(
                 tf, lambda dy, w: tf.matmul(dy, w, transpose_b=True), a["dy"], a["w"]
             ),
         )
-        yield Case(
-            f"dense, gradient of weights {text}",
-            "GFLOP/s",
-            work,
-            inputs,
-            lambda kernels, a: lambda: kernels.dense_grad_kernel(a["x"], a["dy"]),
-            lambda tf, a: _graph(
-                tf, lambda x, dy: tf.matmul(x, dy, transpose_a=True), a["x"], a["dy"]
-            ),
-        )
+    yield case(
+        "gradient of weights",
+        lambda kernels, a: lambda: kernels.dense_grad_kernel(a["x"], a["dy"]),
+        lambda tf, a: _graph(tf, lambda x, dy: tf.matmul(x, dy, transpose_a=True), a["x"], a["dy"]),
+    )
 
 
-def convolution_cases():
-    for n, side, channels, window, filters in CONVOLUTIONS:
-        text = f"{n} x {side} x {side} x {channels}, {window} x {window} -> {filters}"
-        out, pad = window_output(side, window, 1, 1, "same")
-        geometry = ConvGeometry((1, 1), (pad, pad), (1, 1), 1, (out, out))
-        x_shape, w_shape = (n, side, side, channels), (window, window, channels, filters)
+def convolution_cases(rows):
+    for shape in op_shapes.layer_shapes("C", rows):
+        yield from _convolution_case(shape)
 
-        def inputs(rng, x_shape=x_shape, w_shape=w_shape):
-            return {
-                "x": _normal(rng, *x_shape),
-                "w": _normal(rng, *w_shape) / math.prod(w_shape[:3]) ** 0.5,
-                "b": _normal(rng, w_shape[3]),
-                "dy": _normal(rng, *x_shape[:3], w_shape[3]),
-            }
 
-        work = 2.0 * n * out * out * window * window * channels * filters
-        yield Case(
-            f"convolution, bias, relu {text}",
-            "GFLOP/s",
-            work,
-            inputs,
-            lambda kernels, a, g=geometry: (
-                lambda: kernels.conv2d(a["x"], a["w"], a["b"], g, "relu")
+def _convolution_case(shape):
+    n, layer = shape.batch, shape.layer
+    x_shape, y_shape, w_shape = (n, *layer.inputs), (n, *layer.outputs), layer.weights[0]
+    height, width = (window_output(s, layer.window, 1, 1, "same") for s in layer.inputs[:2])
+    geometry = ConvGeometry((1, 1), (height[1], width[1]), (1, 1), 1, (height[0], width[0]))
+    window = _text(w_shape[:2])
+    text = f"{_text(x_shape)}, {window} -> {w_shape[3]}"
+
+    def inputs(rng):
+        return {
+            "x": _normal(rng, *x_shape),
+            "w": _normal(rng, *w_shape) / math.prod(w_shape[:3]) ** 0.5,
+            "b": _normal(rng, w_shape[3]),
+            "dy": _normal(rng, *y_shape),
+        }
+
+    def case(what, ours, theirs):
+        work = float(n * layer.operations)
+        name = f"convolution, {what} {text}"
+        return Case(name, "convolution", shape.rows, "GFLOP/s", work, inputs, ours, theirs)
+
+    strides = {"strides": [1] * 4, "padding": "SAME"}
+    yield case(
+        "bias, relu",
+        lambda kernels, a: lambda: kernels.conv2d(a["x"], a["w"], a["b"], geometry, "relu"),
+        lambda tf, a: _graph(
+            tf,
+            lambda x, w, b: tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, w, 1, "SAME"), b)),
+            *(a[name] for name in "xwb"),
+        ),
+    )
+    if not shape.first:
+        yield case(
+            "gradient of inputs",
+            lambda kernels, a: (
+                lambda: kernels.conv2d_grad_input(a["dy"], a["w"], x_shape, geometry)
             ),
             lambda tf, a: _graph(
                 tf,
-                lambda x, w, b: tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, w, 1, "SAME"), b)),
-                *(a[name] for name in "xwb"),
-            ),
-        )
-        if channels > 3:  # else it is the first layer, whose input has no gradient
-            yield Case(
-                f"convolution, gradient of inputs {text}",
-                "GFLOP/s",
-                work,
-                inputs,
-                lambda kernels, a, g=geometry, shape=x_shape: (
-                    lambda: kernels.conv2d_grad_input(a["dy"], a["w"], shape, g)
-                ),
-                lambda tf, a, shape=x_shape: _graph(
-                    tf,
-                    lambda dy, w: tf.raw_ops.Conv2DBackpropInput(
-                        input_sizes=shape,
-                        filter=w,
-                        out_backprop=dy,
-                        strides=[1] * 4,
-                        padding="SAME",
-                    ),
-                    a["dy"],
-                    a["w"],
-                ),
-            )
-        yield Case(
-            f"convolution, gradient of weights {text}",
-            "GFLOP/s",
-            work,
-            inputs,
-            lambda kernels, a, g=geometry, shape=w_shape: (
-                lambda: kernels.conv2d_grad_kernel(a["dy"], a["x"], shape, g)
-            ),
-            lambda tf, a, shape=w_shape: _graph(
-                tf,
-                lambda dy, x: tf.raw_ops.Conv2DBackpropFilter(
-                    input=x, filter_sizes=shape, out_backprop=dy, strides=[1] * 4, padding="SAME"
+                lambda dy, w: tf.raw_ops.Conv2DBackpropInput(
+                    input_sizes=x_shape, filter=w, out_backprop=dy, **strides
                 ),
                 a["dy"],
-                a["x"],
+                a["w"],
             ),
         )
-
-
-def pool_cases():
-    for n, side, channels, window in POOLS:
-        text = f"{n} x {side} x {side} x {channels}, {window} x {window}"
-        out = side // window
-        geometry = PoolGeometry((window,) * 2, (window,) * 2, ((0, 0), (0, 0)), (out, out))
-        kinds = {"ksize": [1, window, window, 1], "strides": [1, window, window, 1]}
-        large, small = 4.0 * n * side * side * channels, 4.0 * n * out * out * channels
-
-        def inputs(rng, shape=(n, side, side, channels), out=out, window=window):
-            x = _normal(rng, *shape)
-            blocks = x.reshape(shape[0], out, window, out, window, shape[3])
-            y = np.ascontiguousarray(blocks.max(axis=(2, 4)))
-            return {"x": x, "y": y, "dy": _normal(rng, *y.shape)}
-
-        yield Case(
-            f"largest of windows {text}",
-            "GB/s",
-            large + small,
-            inputs,
-            lambda kernels, a, g=geometry: lambda: kernels.max_pool2d(a["x"], g),
-            lambda tf, a, kinds=kinds: _graph(
-                tf, lambda x: tf.raw_ops.MaxPool(input=x, padding="VALID", **kinds), a["x"]
+    yield case(
+        "gradient of weights",
+        lambda kernels, a: lambda: kernels.conv2d_grad_kernel(a["dy"], a["x"], w_shape, geometry),
+        lambda tf, a: _graph(
+            tf,
+            lambda dy, x: tf.raw_ops.Conv2DBackpropFilter(
+                input=x, filter_sizes=w_shape, out_backprop=dy, **strides
             ),
-        )
-        yield Case(
-            f"largest of windows, gradient {text}",
-            "GB/s",
-            2 * large + 2 * small,
-            inputs,
-            lambda kernels, a, g=geometry: (
-                lambda: kernels.max_pool2d_grad_input(a["dy"], a["x"], a["y"], g)
-            ),
-            lambda tf, a, kinds=kinds: _graph(
-                tf,
-                lambda x, y, dy: tf.raw_ops.MaxPoolGrad(
-                    orig_input=x, orig_output=y, grad=dy, padding="VALID", **kinds
-                ),
-                *(a[name] for name in ("x", "y", "dy")),
-            ),
-        )
+            a["dy"],
+            a["x"],
+        ),
+    )
+
+
+def pool_cases(rows):
+    for shape in op_shapes.layer_shapes("M", rows):
+        yield from _pool_case(shape)
+
+
+def _pool_inputs(shape):
+    """A function of a generator: x from relu, its largest values y, and a gradient of y."""
+    window, (height, width, channels) = shape.layer.window, shape.layer.outputs
+
+    def inputs(rng):
+        x = np.maximum(_normal(rng, shape.batch, *shape.layer.inputs), 0)
+        inside = x[:, : height * window, : width * window]
+        blocks = inside.reshape(shape.batch, height, window, width, window, channels)
+        y = np.ascontiguousarray(blocks.max(axis=(2, 4)))
+        return {"x": x, "y": y, "dy": _normal(rng, *y.shape)}
+
+    return inputs
+
+
+def _pool_case(shape):
+    window, outputs = shape.layer.window, shape.layer.outputs
+    x_shape = (shape.batch, *shape.layer.inputs)
+    geometry = PoolGeometry((window,) * 2, (window,) * 2, ((0, 0), (0, 0)), outputs[:2])
+    sizes = [1, window, window, 1]
+    kinds = {"ksize": sizes, "strides": sizes, "padding": "VALID"}
+    large, small = 4.0 * math.prod(x_shape), 4.0 * shape.batch * math.prod(outputs)
+    text, inputs = f"{_text(x_shape)}, {window} x {window}", _pool_inputs(shape)
+
+    def case(what, work, ours, theirs):
+        name = f"largest of windows{what} {text}"
+        return Case(name, "pool", shape.rows, "GB/s", work, inputs, ours, theirs)
+
+    yield case(
+        "",
+        large + small,
+        lambda kernels, a: lambda: kernels.max_pool2d(a["x"], geometry),
+        lambda tf, a: _graph(tf, lambda x: tf.raw_ops.MaxPool(input=x, **kinds), a["x"]),
+    )
+    yield case(
+        ", gradient",
+        2 * large + 2 * small,
+        lambda kernels, a: lambda: kernels.max_pool2d_grad_input(a["dy"], a["x"], a["y"], geometry),
+        lambda tf, a: _graph(
+            tf,
+            lambda x, y, dy: tf.raw_ops.MaxPoolGrad(orig_input=x, orig_output=y, grad=dy, **kinds),
+            *(a[name] for name in ("x", "y", "dy")),
+        ),
+    )
+    yield case(
+        ", dropout",
+        large + small,
+        lambda kernels, a: lambda: kernels.max_pool2d_places(a["x"], geometry, True, SEED, RATE)[0],
+        lambda tf, a: _graph(
+            tf, lambda x: _tf_dropout(tf, tf.raw_ops.MaxPool(input=x, **kinds)), a["x"]
+        ),
+    )
+    yield case(
+        ", dropout, gradient, also of relu and bias",
+        large + small,
+        lambda kernels, a: _our_pool_gradient(kernels, a, x_shape, geometry),
+        lambda tf, a: _their_pool_gradient(tf, a, kinds),
+    )
+
+
+def _our_pool_gradient(kernels, a, x_shape, geometry):
+    _, places = kernels.max_pool2d_places(a["x"], geometry, True, SEED, RATE)
+    return lambda: kernels.max_pool2d_places_grad_input(a["dy"], places, x_shape, geometry, RATE)
+
+
+def _their_pool_gradient(tf, a, kinds):
+    kept = tf.random.stateless_uniform(a["y"].shape, SEED) >= RATE
+
+    def gradient(kept, x, y, dy):
+        dy = tf.where(kept, dy * (1 / (1 - RATE)), 0.0)
+        dx = tf.raw_ops.MaxPoolGrad(orig_input=x, orig_output=y, grad=dy, **kinds)
+        dx = tf.raw_ops.ReluGrad(gradients=dx, features=x)
+        return dx, tf.raw_ops.BiasAddGrad(out_backprop=dx)
+
+    return _graph(tf, gradient, kept, *(a[name] for name in ("x", "y", "dy")))
 
 
 def _tf_dropout(tf, x):
@@ -244,13 +256,16 @@ def _tf_dropout(tf, x):
     return tf.where(kept, x * (1 / (1 - RATE)), 0.0)
 
 
-def dropout_cases():
-    for shape in DROPOUTS:
+def dropout_cases(rows):
+    for shape in op_shapes.layer_shapes("DR", rows):
+        x_shape = (shape.batch, *shape.layer.inputs)
         yield Case(
-            f"dropout {' x '.join(map(str, shape))}",
+            f"dropout {_text(x_shape)}",
+            "dropout",
+            shape.rows,
             "GB/s",
-            8.0 * math.prod(shape),
-            lambda rng, shape=shape: {"x": _normal(rng, *shape)},
+            8.0 * math.prod(x_shape),
+            lambda rng, x_shape=x_shape: {"x": _normal(rng, *x_shape)},
             lambda kernels, a: lambda: kernels.dropout(a["x"], SEED, RATE),
             lambda tf, a: _graph(tf, lambda x: _tf_dropout(tf, x), a["x"]),
         )
@@ -266,10 +281,18 @@ def _our_cross_entropy(kernels, a):
     return run
 
 
-def cross_entropy_cases():
-    for n, classes in CLASSES:
+def _their_cross_entropy(tf, a):
+    operation = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits
+    function = lambda x, labels: tuple(operation(features=x, labels=labels))  # noqa: E731
+    return _graph(tf, function, a["x"], a["labels"])
+
+
+def cross_entropy_cases(rows):
+    for (n, classes), used in op_shapes.class_shapes(rows).items():
         yield Case(
             f"softmax, cross-entropy and gradient {n} x {classes}",
+            "cross-entropy",
+            tuple(used),
             "GB/s",
             8.0 * n * classes,
             lambda rng, n=n, classes=classes: {
@@ -277,14 +300,7 @@ def cross_entropy_cases():
                 "labels": rng.integers(0, classes, n).astype("int32"),
             },
             _our_cross_entropy,
-            lambda tf, a: _graph(
-                tf,
-                lambda x, labels: tuple(
-                    tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=x, labels=labels)
-                ),
-                a["x"],
-                a["labels"],
-            ),
+            _their_cross_entropy,
         )
 
 
@@ -326,10 +342,12 @@ def _their_adam(tf, a):
     return run
 
 
-def adam_cases():
-    for n in PARAMETERS:
+def adam_cases(rows):
+    for n, used in op_shapes.parameter_counts(rows).items():
         yield Case(
             f"Adam {n} parameters",
+            "adam",
+            tuple(used),
             "GB/s",
             28.0 * n,
             lambda rng, n=n: {
@@ -353,7 +371,12 @@ FAMILIES = {
 }
 
 
-def cases(families, containing=""):
-    """The cases of some families whose names contain a text."""
-    every = [case for family in families for case in FAMILIES[family]()]
+def cases(families, rows, containing=""):
+    """The cases of some families and rows whose names contain a text."""
+    every = [case for family in families for case in FAMILIES[family](rows)]
     return [case for case in every if containing in case.name]
+
+
+def by_name():
+    """Every case of every row."""
+    return {case.name: case for case in cases(FAMILIES, networks.paper.ROWS)}

@@ -15,6 +15,7 @@ from kerasmirror.commands import machine
 
 SCRIPTS = Path(__file__).resolve().parent
 ROOT = SCRIPTS.parent
+OUT = ROOT / "build" / "timings"
 SEED = 1
 # What a parent may have set and what would hold a side back or change its arithmetic.
 _DROPPED = ("OPENBLAS_", "TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS", "KERAS_BACKEND")
@@ -166,7 +167,7 @@ def add_arguments(parser, rounds):
     parser.add_argument("--epochs", type=int, help="timed epochs in a process")
     parser.add_argument("--batch", type=int, help="images of a batch (default 128, Olivetti 28)")
     parser.add_argument("--timeout", type=float, default=600, help="seconds for one process")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "timings", help="folder")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder")
     parser.add_argument("--plot", action="store_true", help="also a PNG (needs matplotlib)")
 
 
