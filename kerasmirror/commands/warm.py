@@ -1,12 +1,17 @@
 """`python -m kerasmirror warm`: compile the kernels of common networks into the cache.
 
-A kernel is compiled for the types of its arguments, not for their sizes, when it first runs. So a
-few training steps of small networks, which between them take every path that common layers take,
-leave nothing to compile for the networks of a user.
+A kernel is compiled for the types of its arguments, not for their sizes. So what a few training
+steps of small networks launch, which between them take every path that common layers take, is all
+there is to compile for the networks of a user. The steps are only noted, which takes a second, and
+the kernels then compiled by as many processes as there are cores.
 """
 
 from __future__ import annotations
 
+import itertools
+import json
+import sys
+import threading
 import time
 
 import numpy as np
@@ -14,8 +19,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from kerasmirror import callbacks, initializers, layers, losses, models, optimizers
-from kerasmirror.commands.info import cache_contents, megabytes, pool_text
-from kerasmirror.kernels import cache, for_device
+from kerasmirror.commands import ahead
+from kerasmirror.commands.info import cache_contents, megabytes
+from kerasmirror.commands.machine import cores
+from kerasmirror.kernels import cache, for_device, helpers
 
 # Large enough for every kernel to be shared out to threads, whose launcher is compiled too.
 BATCH = 64
@@ -159,6 +166,74 @@ SUBJECTS = {
 }
 
 
+def notes_of(subjects):
+    """The (kernel, arguments) that the runs of `subjects` need."""
+
+    def run_all():
+        for subject in subjects:
+            for call in SUBJECTS[subject]():
+                call()
+
+    return ahead.notes_of(run_all)
+
+
+def compile_part(notes, part, parts):
+    """Compile one of `parts` equal parts of `notes`; gives a line of text after each kernel."""
+    for kernel, args in itertools.islice(notes, part, None, parts):
+        kernel.compile_for_others(args)
+        yield kernel.name
+
+
+def work():
+    """A process of `run`: the subjects, its part and the number of parts come from its input."""
+    subjects, part, parts = json.loads(sys.stdin.readline())
+    for name in compile_part(notes_of(subjects), part, parts):
+        print(name, flush=True)
+
+
+def _start_worker(subjects, part, parts):
+    """A process that compiles a part, or None where none can be started."""
+    try:
+        worker = helpers.python("from kerasmirror.commands import warm; warm.work()")
+    except OSError:
+        return None
+    worker.stdin.write(json.dumps([subjects, part, parts]).encode() + b"\n")
+    worker.stdin.close()
+    return worker
+
+
+def _compile(subjects, notes, advance):
+    """Compile `notes` in as many processes as there are cores, this one included."""
+    parts = min(cores(), len(notes))
+    workers = [_start_worker(subjects, part, parts) for part in range(1, parts)]
+    readers = []
+    try:
+        for worker in filter(None, workers):
+            readers.append(threading.Thread(target=_pass_on, args=(worker.stdout, advance)))
+            readers[-1].start()
+        for part, worker in enumerate([None, *workers]):
+            if worker is None:
+                for name in compile_part(notes, part, parts):
+                    advance(name)
+        failed = [worker.wait() for worker in filter(None, workers)]
+    finally:
+        for worker in filter(None, workers):
+            worker.kill()
+            worker.wait()
+        for reader in readers:
+            reader.join()
+    if any(failed):
+        # Whatever ended a process: its part is done here, where an error is seen.
+        for name in compile_part(notes, 0, 1):
+            advance(name)
+
+
+def _pass_on(lines, advance):
+    for line in lines:
+        advance(line.decode().strip())
+    lines.close()
+
+
 def add_arguments(parser):
     """The command's own options."""
     parser.add_argument(
@@ -177,19 +252,22 @@ def run(options, parser):
     console = Console(soft_wrap=True)
     chosen = list(dict.fromkeys(options.subjects)) or list(SUBJECTS)
     before, start = cache_contents()[0], time.perf_counter()
-    runs = [(subject, call) for subject in chosen for call in SUBJECTS[subject]()]
     columns = (
-        TextColumn("{task.description:14s}"),
+        TextColumn("{task.description:24s}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=len(runs))
-        for subject, call in runs:
-            progress.update(task, description=subject)
-            call()
-            progress.advance(task)
+        task = progress.add_task("what is needed", total=None)
+        notes = notes_of(chosen)
+        for_device("cpu").noting.compile_launchers()
+        progress.update(task, total=len(notes))
+
+        def advance(name):
+            progress.update(task, description=name.strip("_"), advance=1)
+
+        _compile(chosen, notes, advance)
     kernels, size = cache_contents()
     seconds = time.perf_counter() - start
     console.print(
@@ -198,5 +276,4 @@ def run(options, parser):
         markup=False,
         highlight=False,
     )
-    console.print(f"Memory pool: {pool_text(for_device('cpu').pool_statistics())}", highlight=False)
     return 0

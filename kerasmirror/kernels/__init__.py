@@ -2,6 +2,8 @@
 
 import importlib
 
+from . import helpers
+
 _DEVICES = ("cpu",)
 
 
@@ -11,6 +13,7 @@ def for_device(device):
         raise ValueError(
             f"kernels: `device` must be one of {_DEVICES}. Received: device={device!r}"
         )
+    helpers.start_if_empty()
     namespace = importlib.import_module(f"{__name__}.{device}")
     namespace.load()
     return namespace

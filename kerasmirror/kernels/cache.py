@@ -34,19 +34,23 @@ def cache_root():
 
 def cache_folder(source, environment):
     """The folder for kernels of the file `source`, compiled for `environment` (a string)."""
-    source = Path(source).resolve()
-    digest = hashlib.sha256(environment.encode())
-    for path in sorted(_files_behind(source)):
-        digest.update(str(path.name).encode())
-        digest.update(path.read_bytes())
-    root = cache_root()
-    folder = root / f"{source.stem}-{digest.hexdigest()[:20]}"
+    root, source = cache_root(), Path(source).resolve()
+    folder = root / f"{source.stem}-{_digest(source, environment)}"
     if not folder.exists():
         folder.mkdir(parents=True, exist_ok=True)
         _remove_stale(root, source.stem)
     else:
         _touch(folder)
     return folder
+
+
+@functools.cache
+def _digest(source, environment):
+    digest = hashlib.sha256(environment.encode())
+    for path in sorted(_files_behind(source)):
+        digest.update(str(path.name).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:20]
 
 
 def _files_behind(source):

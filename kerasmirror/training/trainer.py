@@ -14,7 +14,7 @@ from kerasmirror.core import checks, config, serialization, tree
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import all_or_nothing
-from kerasmirror.training import program
+from kerasmirror.training import ahead, program
 from kerasmirror.training.compile import CompileLoss, CompileMetrics
 from kerasmirror.training.data import array as array_data
 from kerasmirror.training.data import batch as batches
@@ -321,6 +321,7 @@ class Trainer:
             )
             _should_evaluate(0, validation_freq)
         self._prepare(batches_of_epoch.peek())
+        ahead.announce(self, batches_of_epoch.peek())
         callbacks = self._callbacks(callbacks, verbose, epochs, batches_of_epoch, history=True)
         self.stop_training = False
         callbacks.on_train_begin()

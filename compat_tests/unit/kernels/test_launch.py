@@ -214,6 +214,7 @@ def test_the_cache_folder_changes_with_every_source_behind_a_kernel(tmp_path, mo
 
     def folder(environment="cpu"):
         cache._imports_of.cache_clear()
+        cache._digest.cache_clear()
         return cache.cache_folder(package / "cpu" / "one.py", environment)
 
     first = folder()

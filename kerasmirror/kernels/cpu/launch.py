@@ -18,9 +18,10 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
+from .. import helpers
 from . import memory, threads, workers
 from .atomics import call
-from .compiling import INNER, OPTIONS, cached_on_disk
+from .compiling import INNER, OPTIONS, EntryCompiler, cached_on_disk
 from .compiling import helper as helper
 from .compiling import inlined as inlined
 from .workers import share
@@ -138,10 +139,16 @@ def _launcher():
     return _here
 
 
+def _alone(entry, n_items, chunk, table, n_arrays, n_threads, pool):
+    return (_here or _launcher())(entry, n_items, table, n_arrays)
+
+
 def _shared_launcher():
     global _shared
     signature = "int64(int64, int64, int64, int64, int64, int64, int64)"
-    with cached_on_disk(__file__):
+    with cached_on_disk(__file__) as folder:
+        if helpers.will_compile(folder, _run_shared.__name__):
+            return _alone  # results are the same
         _shared = njit(signature, cache=True, **OPTIONS)(_run_shared)
     return _shared
 
@@ -157,12 +164,30 @@ class Kernel:
 
     def compile(self, key, args):
         """The entry for arguments of the kinds in `key`."""
-        with cached_on_disk(self.source):
+        with cached_on_disk(self.source) as folder:
             if key not in self.entries:
-                self.entries[key] = self._compile(args)
+                self.entries[key] = self._compile_or_load(args, folder)
             return self.entries[key]
 
-    def _compile(self, args):
+    def compile_for_others(self, args):
+        """Leave the entry in the cache, if nobody has done so or is about to."""
+        with cached_on_disk(self.source) as folder:
+            name = self._signature(args)[0]
+            if not helpers.is_cached(folder, name):
+                with helpers.claimed(folder, name, wait=False) as mine:
+                    if mine:
+                        self._compile(args)
+
+    def _compile_or_load(self, args, folder):
+        name = self._signature(args)[0]
+        if helpers.is_cached(folder, name):
+            return self._compile(args)
+        helpers.start()
+        with helpers.claimed(folder, name):
+            return self._compile(args)
+
+    def _signature(self, args):
+        """(name of the entry, its arguments as source, struct's format, number of arrays, types)"""
         values, form, kinds, scope = [], "", [], {}
         arrays = 0
         for arg in args:
@@ -190,6 +215,10 @@ class Kernel:
         name = f"{self.name}__{'_'.join(kinds)}"
         if len(name) > 120:
             name = f"{name[:100]}_{zlib.crc32(name.encode()):08x}"
+        return name, values, form, arrays, scope
+
+    def _compile(self, args):
+        name, values, form, arrays, scope = self._signature(args)
         source = (
             f"def {name}(lo, hi, thread, table):\n    body(lo, hi, thread, {', '.join(values)})\n"
         )
@@ -203,7 +232,11 @@ class Kernel:
         )
         exec(compile(source, self.source, "exec"), scope)  # noqa: S102 - our own template
         entry = cfunc(
-            "void(int64, int64, int64, int64)", nopython=True, cache=True, error_model="numpy"
+            "void(int64, int64, int64, int64)",
+            cache=True,
+            pipeline_class=EntryCompiler,
+            nopython=True,
+            error_model="numpy",
         )(scope[name])
         return entry.address, struct.Struct(form).pack, arrays, entry
 

@@ -35,6 +35,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .. import helpers
 from .atomics import add, call, exchange, load, number, pause, pointer, store, swap
 from .compiling import OPTIONS, cached_on_disk, inlined
 
@@ -250,9 +251,14 @@ _threads = []
 
 
 def grow(count):
-    """Start workers so that `count` threads can take part in a launch."""
+    """Start workers so that `count` threads can take part in a launch.
+
+    Not yet, if another process is about to compile what they run: the launch goes on without.
+    """
     global address, members, _state, _post, _masks
-    with _lock, cached_on_disk(__file__):
+    with _lock, cached_on_disk(__file__) as folder:
+        if helpers.will_compile(folder, _serve.__name__):
+            return
         serve = njit("void(int64, int64)", cache=True, **OPTIONS)(_serve)
         if _state is None:
             atexit.register(_dismiss)
