@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kerasmirror.kernels.cpu import conv, conv_winograd, threads
+from kerasmirror.kernels.cpu import conv, threads
 from kerasmirror.kernels.geometry import ConvGeometry, window_output
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -77,7 +77,7 @@ def close(actual, expected, tolerance):
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-6), (np.float64, 1e-14)])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_convolution_and_its_gradients_match_the_plain_loop(case, dtype, tolerance, monkeypatch):
-    monkeypatch.setattr(conv_winograd, "tile_size", lambda *arguments: 0)
+    monkeypatch.setattr(conv, "_algorithm", "direct")
     x, w, bias, dy, geometry = sample(case, dtype)
     y = conv.conv2d(x, w, bias, geometry, "relu")
     close(y, oracles.conv2d(x, w, bias, geometry, "relu"), tolerance)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_conv import CASES, close, geometry_of, sample
+from test_conv import CASES, close, sample
 
 from kerasmirror.core import config
 from kerasmirror.kernels import for_device
@@ -178,22 +178,6 @@ def test_winograd_refuses_by_name_what_it_cannot_do(algorithm, change, needs):
     ):
         with pytest.raises(ValueError, match=f'^keras.config.conv_algorithm: .*"winograd" {needs}'):
             run()
-
-
-def test_auto_tells_what_it_takes(monkeypatch):
-    wide = geometry_of((8, 8), (3, 3), (1, 1), (1, 1), "same", 1)
-    x_shape, w_shape = (4, 8, 8, 64), (3, 3, 64, 64)
-    assert conv.conv_algorithms(x_shape, w_shape, wide) == ("winograd",) * 3
-    assert "winograd" not in conv.conv_algorithms(x_shape, w_shape, wide, np.float64)
-    taken = []
-    x, w, bias, dy, geometry = sample(CASES["wide"], np.float32)
-    kept = conv_winograd.convolve
-    monkeypatch.setattr(
-        conv_winograd, "convolve", lambda *given: taken.append("winograd") or kept(*given)
-    )
-    passes(x, w, bias, dy, geometry)
-    told = conv.conv_algorithms(x.shape, w.shape, geometry)
-    assert taken == [told.forward, told.grad_input] == ["winograd", "winograd"]
 
 
 def test_the_kernels_know_the_names_that_the_setting_knows():

@@ -88,6 +88,7 @@ def test_winograd_matches_the_plain_loop(name, r, m, monkeypatch):
     channels, filters = channels * conv_winograd.UNIT, filters * conv_winograd.UNIT
     geometry = geometry_of(size, r, padding)
     case = sample(np.random.default_rng(0), images, size, channels, filters, r, geometry)
+    monkeypatch.setattr(conv, "_algorithm", "winograd")
     monkeypatch.setattr(conv_winograd, "tile_size", lambda *arguments: m)
     assert max(errors(*case, geometry)) < 1e-5
 
@@ -96,6 +97,7 @@ def test_winograd_matches_the_plain_loop(name, r, m, monkeypatch):
 def test_errors_stay_small_with_many_channels(r, m, monkeypatch):
     geometry = geometry_of((15, 15), r, "same")
     case = sample(np.random.default_rng(1), 2, (15, 15), 128, 128, r, geometry)
+    monkeypatch.setattr(conv, "_algorithm", "winograd")
     monkeypatch.setattr(conv_winograd, "tile_size", lambda *arguments: m)
     assert max(errors(*case, geometry)) < 2e-5
 
@@ -106,6 +108,7 @@ def test_images_that_padding_surrounds_are_read_inside_only(monkeypatch):
     unit = conv_winograd.UNIT
     x, w, _, dy = sample(np.random.default_rng(0), 5, (6, 6), unit, unit, 5, geometry)
     x[[0, 4]] = dy[[0, 4]] = np.nan
+    monkeypatch.setattr(conv, "_algorithm", "winograd")
     monkeypatch.setattr(conv_winograd, "tile_size", lambda *arguments: 4)
     assert np.isfinite(conv.conv2d(x, w, None, geometry)[1:4]).all()
     assert np.isfinite(conv.conv2d_grad_input(dy, w, x.shape, geometry)[1:4]).all()
@@ -137,7 +140,10 @@ def test_winograd_is_not_chosen_where_it_does_not_pay_or_apply():
 
 @pytest.mark.parametrize("images", [1, 40])
 @pytest.mark.parametrize("r", [3, 5])
-def test_winograd_does_not_depend_on_the_number_of_threads(r, images, same_on_any_threads):
+def test_winograd_does_not_depend_on_the_number_of_threads(
+    r, images, same_on_any_threads, monkeypatch
+):
+    monkeypatch.setattr(conv, "_algorithm", "winograd")
     geometry = geometry_of((9, 13), r, "same")
     x, w, bias, dy = sample(np.random.default_rng(0), images, (9, 13), 32, 80, r, geometry)
     assert conv_winograd.tile_size(x.shape, w.shape, geometry, x.dtype)

@@ -1,10 +1,8 @@
 """2D convolution and its two gradients: host functions and the choice of the algorithm.
 
-x (N, H, W, C), w (R, S, C / groups, F), y (N, P, Q, F). What "auto" takes (`conv_algorithms` tells
-for a shape): a window of 1 x 1 without stride or padding is a matrix product ("gemm"); windows that
-Winograd's algorithm knows go by it where there are channels enough, in float32; the rest is direct.
-Any other algorithm takes all convolutions once `set_conv_algorithm` says so, and refuses those that
-it cannot do.
+x (N, H, W, C), w (R, S, C / groups, F), y (N, P, Q, F). "auto" takes what conv_choice.py
+finds fastest, `conv_algorithms` tells what that is. Any one algorithm takes all convolutions once
+`set_conv_algorithm` says so, and refuses those that it cannot do.
 """
 
 import importlib.util
@@ -13,8 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import conv_direct, conv_fft, conv_gemm, conv_numpy, conv_opencv, conv_winograd
-from .simd import BITS, ROWS
+from . import (
+    conv_choice,
+    conv_direct,
+    conv_fft,
+    conv_gemm,
+    conv_numpy,
+    conv_opencv,
+    conv_winograd,
+)
 
 __all__ = [
     "conv2d",
@@ -27,8 +32,6 @@ __all__ = [
 ALGORITHMS = ("auto", "direct", "winograd", "gemm", "fft", "numpy", "opencv")
 _WHOLE_ARRAYS = {"gemm": conv_gemm, "fft": conv_fft, "numpy": conv_numpy, "opencv": conv_opencv}
 _VARIABLE = "KERASMIRROR_CONV_ALGORITHM"
-# For each window that Winograd's algorithm knows, outputs of a tile, most first.
-_WINOGRAD_TILES = conv_winograd.TILES
 
 
 class ConvAlgorithms(NamedTuple):
@@ -119,18 +122,16 @@ def _chosen(step, x_shape, w_shape, geometry, dtype):
 
 
 def _best(step, x_shape, w_shape, geometry, dtype):
-    if conv_gemm.is_product(x_shape, w_shape, geometry):
-        return "gemm", 0
-    m = conv_winograd.tile_size(x_shape, w_shape, geometry, dtype)
-    return ("winograd", m) if m else ("direct", 0)
+    # Given to the cached choice, so that another rule for tiles is another entry.
+    return conv_choice.best(step, x_shape, w_shape, geometry, dtype, conv_winograd.tile_size)
 
 
 def _winograd_tile(x_shape, w_shape, geometry, dtype):
     """The tile that Winograd's algorithm takes even where another would be faster."""
-    unit = max(BITS // 32, ROWS)
+    unit = conv_winograd.UNIT
     window = tuple(w_shape[:2])
-    tiles = _WINOGRAD_TILES.get(window)
-    windows = " or ".join(f"{r} x {s}" for r, s in _WINOGRAD_TILES)
+    tiles = conv_winograd.TILES.get(window)
+    windows = " or ".join(f"{r} x {s}" for r, s in conv_winograd.TILES)
     pads = geometry.pad[0] + geometry.pad[1]
     for holds, needs, received in (
         (dtype == np.float32, "float32", f"dtype={dtype}"),
