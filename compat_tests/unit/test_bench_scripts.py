@@ -12,6 +12,7 @@ import pytest
 from cases import paper
 
 import kerasmirror
+from kerasmirror.kernels import for_device
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
@@ -531,6 +532,57 @@ def test_kernel_cases_have_names_of_their_own_and_unknown_ones_are_errors(monkey
     assert "families: must be of dense, " in capsys.readouterr().err
     with pytest.raises(SystemExit, match="--containing: no case's name contains 'nothing'"):
         run_script(bench_ops, monkeypatch, "--containing", "nothing")
+
+
+def test_kernel_cases_are_the_distinct_layers_of_their_rows():
+    found = op_cases.cases(["convolution"], ["cifar:11", "cifar:12", "cifar:6"])
+    rows = {case.name: case.rows for case in found}
+    assert rows["convolution, bias, relu 128 x 32 x 32 x 3, 3 x 3 -> 32"] == (
+        "cifar:11",
+        "cifar:12",
+    )
+    # Two equal layers in a row are one case; nobody asks for the gradient of the images.
+    assert "convolution, gradient of inputs 128 x 32 x 32 x 32, 3 x 3 -> 32" in rows
+    assert "convolution, gradient of inputs 128 x 32 x 32 x 3, 3 x 3 -> 32" not in rows
+    assert sum("bias, relu" in name for name in rows) == 6 + 2
+    dense = {case.name for case in op_cases.cases(["dense"], ["mnist:1"])}
+    assert "dense, bias, linear 128 x 128 -> 10" in dense  # softmax is timed with its loss
+    assert "dense, gradient of inputs 128 x 784 -> 128" not in dense
+
+
+@pytest.mark.parametrize("family", ["pool", "dropout", "dense"])
+def test_kernel_cases_run_where_windows_do_not_fill_the_image(family):
+    for case in op_cases.cases([family], ["mnist:8"]):
+        result = case.ours(for_device("cpu"), case.arrays())()
+        assert bench_ops.norm_of(result) > 0, case.name
+
+
+def timed_case(name, threads, milliseconds, ratio):
+    found = {"name": name, "family": "dense", "threads": threads, "milliseconds": milliseconds}
+    return {**found, "ratio": ratio, "share_of_peak": 0.5}
+
+
+def test_kernels_are_summed_up_by_family_and_threads():
+    lines = bench_ops.summary(
+        [
+            timed_case("a", 1, 4.0, 2.0),
+            timed_case("b", 1, 4.0, 0.5),
+            timed_case("a", 2, 2.0, 4.0),
+            timed_case("b", 2, 4.0, 1.0),
+        ]
+    )
+    ratios = "geometric mean 1.00, from 0.50 to 2.00, ahead in 1 of 2"
+    assert lines[0] == f"- dense, threads: 1: {ratios}; median share of the peak 50%"
+    assert lines[1].endswith("; median share of the peak 50%; 1.41 times as fast as 1")
+
+
+@pytest.mark.parametrize("text", ["0", "two", "1,1000000"])
+def test_threads_of_kernels_are_numbers_up_to_the_cores(text, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run_script(bench_ops, monkeypatch, "--threads", text)
+    assert re.search(rf"--threads: must be numbers from 1 to \d+. Received: {text}", (
+        capsys.readouterr().err
+    ))  # fmt: skip
 
 
 @pytest.mark.slow
