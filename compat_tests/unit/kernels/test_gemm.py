@@ -17,6 +17,12 @@ SIZES = [
     (200, 520, 40),
     (16, 4100, 24),
     (401, 9, 301),
+    (1, 1025, 130),
+    (1, 4100, 72),
+    (7, 1, 40),
+    (300, 40, 24),
+    (128, 1030, 18),
+    (5000, 12, 20),
 ]
 DTYPES = [np.float32, np.float64]
 
@@ -46,6 +52,9 @@ def test_dense_and_its_gradients_match_numpy_in_float64(m, k, n, dtype):
     close(gemm.dense_grad_input(dy, w), wide[3] @ wide[1].T, n)
     close(gemm.dense_grad_kernel(x, dy), wide[0].T @ wide[3], m)
     close(gemm.bias_grad(dy), wide[3].sum(0), m)
+    dw, dbias = gemm.dense_grad_kernel_bias(x, dy)
+    np.testing.assert_array_equal(dw, gemm.dense_grad_kernel(x, dy))
+    close(dbias, wide[3].sum(0), m)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -121,6 +130,8 @@ def test_results_do_not_depend_on_the_number_of_threads():
         yield gemm.dense(x, w, bias, "relu")
         yield gemm.dense_grad_input(dy, w)
         yield gemm.dense_grad_kernel(x, dy)
+        yield from gemm.dense_grad_kernel_bias(x, dy)
+        yield gemm.dense(x[:1], w, bias, "relu")
         yield gemm.bias_grad(x)
         yield gemm.matmul(x.reshape(10, 13, -1), w)
 

@@ -11,26 +11,28 @@ import numpy as np
 
 from . import memory, threads
 from .gemm_blocks import ROWS, add_slabs, gemm
-from .launch import kernel, launch
-from .simd import (
-    VECTORS,
-    WIDTH,
-    lanes_of,
-    tile_add,
-    tile_load,
-    tile_load_part,
-    tile_store_part,
-    tile_zero,
-)
+from .gemm_vector import STRIP, SUM_STRIP, column_sums, row_product
+from .launch import launch
+from .simd import VECTORS, WIDTH
 
-__all__ = ["bias_grad", "dense", "dense_grad_input", "dense_grad_kernel", "matmul"]
+__all__ = [
+    "bias_grad",
+    "dense",
+    "dense_grad_input",
+    "dense_grad_kernel",
+    "dense_grad_kernel_bias",
+    "matmul",
+]
 
-_LENGTH = 384  # k in a slice: a panel of b stays in the first cache, a block of a in the second
-_BLOCK_TILES = 32  # rows of tiles
+_LENGTH = 800  # k in a slice: a panel of b and a block of a stay in the second cache
+_BLOCK_TILES = 24  # rows of tiles
 _BLOCK_PANELS = 32
 _ITEMS = 8  # blocks wanted, so that several threads share the work evenly
-_SLAB_DEPTH = 512  # k in a slab, at least
-_SMALL = 1 << 18  # multiply-adds of a product that one block does
+_SLAB_DEPTH = 256  # k in a slab, at least
+_GRAIN = 1 << 17  # multiply-adds that are worth handing to a thread
+_SUM_ROWS = 256
+_SUM_SLABS = 32
+_ROW_SLAB = 1 << 17  # elements of a matrix in a slab of a row's product, at least
 
 _NO_BIAS = {size: np.empty(0, f"f{size}") for size in (4, 8)}
 _NO_SCRATCH = {size: np.empty((1, 0), f"f{size}") for size in (4, 8)}
@@ -40,6 +42,8 @@ _ONE_MATRIX = np.zeros((2, 1), np.int64)
 def dense(x, w, bias=None, activation="linear"):
     """activation(x @ w + bias), activation "linear" or "relu"; x (M, K), w (K, N), bias (N,)."""
     m, k = x.shape
+    if m == 1:
+        return _row_product(x, w, bias, activation == "relu")
     return _product(x, w, m, w.shape[1], k, bias=bias, relu=activation == "relu")
 
 
@@ -53,6 +57,16 @@ def dense_grad_kernel(x, dy):
     """x.T @ dy: the gradient of dense in w; x (M, K), dy (M, N)."""
     m, k = x.shape
     return _product(x, dy, k, dy.shape[1], m, a_turned=True)
+
+
+def dense_grad_kernel_bias(x, dy):
+    """(x.T @ dy, the sum of dy's rows): the gradients of dense in w and in its bias."""
+    m, k = x.shape
+    n = dy.shape[1]
+    if not (m and k and n) or _plan(k, n, m, 1, x.itemsize, True, False, False)[2] > 1:
+        return dense_grad_kernel(x, dy), bias_grad(dy)
+    sums = memory.empty((n,), dy.dtype)
+    return _product(x, dy, k, n, m, a_turned=True, sums=sums), sums
 
 
 def matmul(a, b):
@@ -93,10 +107,48 @@ def _plain_or_turned(x):
     return np.ascontiguousarray(x), False
 
 
+def _row_product(x, w, bias, relu):
+    k, n = w.shape
+    if not (k and n):
+        return _without_terms(memory.empty((1, n), x.dtype), bias, relu)
+    if bias is None:
+        bias = _NO_BIAS[x.itemsize]
+    if not x.flags.c_contiguous:
+        x = np.ascontiguousarray(x)
+    if not w.flags.c_contiguous:
+        w = np.ascontiguousarray(w)
+    y = memory.empty((1, n), x.dtype)
+    items, chunk, slabs, depth, shape = _row_plan(k, n, x.itemsize)
+    if slabs == 1:
+        launch(row_product, items, chunk, x, w, bias, y, shape, (depth, int(relu)))
+        return y
+    parts = memory.empty((slabs, n), x.dtype)
+    launch(row_product, items, chunk, x, w, _NO_BIAS[x.itemsize], parts, shape, (depth, 0))
+    sizes = (n, n, slabs, int(relu))
+    launch(add_slabs, 1, 1, parts.reshape(-1), bias, y.reshape(-1), sizes)
+    return y
+
+
+@functools.lru_cache(maxsize=1024)
+def _row_plan(k, n, itemsize):
+    """(items, chunk, slabs, k in a slab, shape) of a row's product with a matrix."""
+    columns = STRIP * WIDTH[itemsize] // VECTORS
+    strips = -(-n // columns)
+    slabs = max(1, min(_ITEMS // strips, k * n // _ROW_SLAB))
+    depth = -(-k // slabs)
+    slabs = -(-k // depth)
+    chunk = max(1, threads.GRAIN // (depth * min(n, columns)))
+    return slabs * strips, chunk, slabs, depth, (k, n)
+
+
 def _product(
-    a, b, m, n, k, a_turned=False, b_turned=False, bias=None, relu=False, places=_ONE_MATRIX
+    a, b, m, n, k, a_turned=False, b_turned=False, bias=None, relu=False, places=_ONE_MATRIX,
+    sums=None
 ):  # fmt: skip
-    """c (matrices * M, N) = relu(a b + bias); a and b 2-D, a turned one with its axes exchanged."""
+    """c (matrices * M, N) = relu(a b + bias); a and b 2-D, a turned one with its axes exchanged.
+
+    `sums` takes the sums of b's rows, for a product without slabs.
+    """
     size = a.itemsize
     batch = places.shape[1]
     c = memory.empty((batch * m, n), a.dtype)
@@ -112,7 +164,8 @@ def _product(
     scratch = threads.scratch(packed, a.dtype) if packed else _NO_SCRATCH[size]
     none = _NO_BIAS[size]
     if slabs == 1:
-        launch(gemm, items, chunk, a, b, bias, c, none, scratch, places, *numbers)
+        sums = none if sums is None else sums
+        launch(gemm, items, chunk, a, b, bias, c, sums, scratch, places, *numbers)
         return c
     parts = memory.empty((slabs * batch * m, n), a.dtype)
     launch(gemm, items, chunk, a, b, none, parts, none, scratch, places, *numbers)
@@ -131,11 +184,11 @@ def _without_terms(c, bias, relu):
 def _plan(m, n, k, batch, itemsize, a_turned, b_turned, relu):
     """(items, chunk, slabs, elements of scratch, shape, strides, blocks, flags)."""
     width = WIDTH[itemsize]
-    wanted = 1 if m * n * k <= _SMALL else -(-_ITEMS // batch)
+    wanted = -(-min(_ITEMS, max(1, m * n * k * batch // _GRAIN)) // batch)
     tiles, panels = -(-m // ROWS), -(-n // width)
     row_tiles, column_panels = min(tiles, _BLOCK_TILES), min(panels, _BLOCK_PANELS)
     slabs = 1
-    if k >= wanted * _SLAB_DEPTH and 2 * wanted * m * n <= k * (m + n):
+    if k >= wanted * _SLAB_DEPTH and 8 * wanted * m * n <= k * (m + n):
         slabs = wanted  # a and b are read once, and the slabs are small beside them
     elif a_turned:  # a block that packs its part of a uses it for all columns
         row_tiles = _share(tiles, row_tiles, wanted // -(-panels // column_panels))
@@ -154,7 +207,7 @@ def _plan(m, n, k, batch, itemsize, a_turned, b_turned, relu):
     pack = m < ROWS or (a_turned and panels >= 4 and _evicts(m * itemsize, length))
     return (
         slabs * batch * -(-m // rows) * -(-n // columns),
-        threads.chunk_of(2 * rows * columns * depth // 16),
+        max(1, _GRAIN // (rows * columns * depth)),
         slabs,
         (rows + ROWS) * length if pack else 0,
         (m, n, k),
@@ -182,38 +235,21 @@ def _even(total, at_most):
 def bias_grad(dy):
     """Sum of dy over all axes but the last."""
     columns = dy.shape[-1]
-    dy = np.ascontiguousarray(dy).reshape(math.prod(dy.shape[:-1]), columns)
-    out = memory.zeros((columns,), dy.dtype)
+    if dy.ndim != 2 or not dy.flags.c_contiguous:
+        dy = np.ascontiguousarray(dy).reshape(math.prod(dy.shape[:-1]), columns)
     rows = dy.shape[0]
     if rows == 0 or columns == 0:
-        return out
-    slabs = max(1, min(32, rows * columns // threads.GRAIN))
-    parts = memory.empty((slabs, columns), dy.dtype)
-    height = -(-rows // slabs)
-    launch(_column_sums, slabs, threads.chunk_of(height * columns), dy, parts, height)
-    if slabs > 1:
-        launch(_column_sums, 1, 1, parts, out.reshape(1, -1), slabs)
-        return out
-    return parts.reshape(-1)
-
-
-@kernel
-def _column_sums(lo, hi, thread, x, out, height):
-    # One item is one slab of rows.
-    columns = x.shape[1]
-    width = VECTORS * lanes_of(x)
-    for slab in range(lo, hi):
-        top, bottom = slab * height, min(x.shape[0], slab * height + height)
-        for j in range(0, columns, width):
-            # Two sums, of alternating rows: one alone would wait for its own addition.
-            t, u = tile_zero(x, 1, VECTORS), tile_zero(x, 1, VECTORS)
-            if j + width <= columns:
-                for i in range(top, bottom - 1, 2):
-                    t = tile_add(t, tile_load(t, x, i * columns + j, 0))
-                    u = tile_add(u, tile_load(u, x, (i + 1) * columns + j, 0))
-                if (bottom - top) % 2 == 1:
-                    t = tile_add(t, tile_load(t, x, (bottom - 1) * columns + j, 0))
-            else:
-                for i in range(top, bottom):
-                    t = tile_add(t, tile_load_part(t, x, i * columns + j, 0, 1, columns - j))
-            tile_store_part(tile_add(t, u), out, slab * columns + j, 0, 0, 1, columns - j)
+        return memory.zeros((columns,), dy.dtype)
+    sums = dy
+    while True:
+        # Slabs, added in turn, of many rows that are narrow; else every item has some columns.
+        slabs = 1 if rows <= _SUM_ROWS else min(_SUM_SLABS, max(1, rows * columns // threads.GRAIN))
+        height = -(-rows // slabs)
+        slabs = -(-rows // height)
+        parts = memory.empty((slabs, columns), dy.dtype)
+        chunk = threads.chunk_of(height * min(columns, SUM_STRIP) // 2)
+        items = slabs * -(-columns // SUM_STRIP)
+        launch(column_sums, items, chunk, sums, parts, height)
+        if slabs == 1:
+            return parts.reshape(-1)
+        sums, rows = parts, slabs

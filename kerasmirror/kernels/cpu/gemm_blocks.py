@@ -68,10 +68,14 @@ def gemm(
             if flags[0] == 1:
                 a_at = places[0, matrix] + ms[0] * strides[0] + k0 * strides[1]
                 _pack_rows(a, a_at, strides, scratch, a_pack, ks[1] - k0, ms[1] - ms[0])
-            for j in range(column * columns, min(n, column * columns + columns), width):
+            # From the right: see `spills`.
+            start = column * columns
+            panels = (min(n, start + columns) - start + width - 1) // width
+            for j in range(start + (panels - 1) * width, start - 1, -width):
                 _panel(
                     a, places[0, matrix], b, places[1, matrix], bias, c, c_at, sums, scratch,
-                    a_pack, panel, ms, j, ks, (k0 == first, ks[1] == end), n, strides, flags,
+                    a_pack, panel, ms, j, ks, (k0 == first, ks[1] == end, columns >= n), n,
+                    strides, flags,
                 )  # fmt: skip
 
 
@@ -80,7 +84,10 @@ def _panel(
     a, a_place, b, b_place, bias, c, c_at, sums, scratch, a_pack, panel, ms, j, ks, ends, n,
     strides, flags
 ):  # fmt: skip
-    """Add the slice ks of k to the rows ms of c and the tile's width of columns from j on."""
+    """Add the slice ks of k to the rows ms of c and the tile's width of columns from j on.
+
+    ends: this is the first slice, the last one; the block has all columns.
+    """
     lanes = lanes_of(c)
     width = VECTORS * lanes
     depth = ks[1] - ks[0]
@@ -99,10 +106,15 @@ def _panel(
     step = ROWS if packed else strides[1]
     ahead = 32 * strides[2]  # further than the CPU looks ahead: 2 % for a b that is in no cache
     for i in range(ms[0], ms[1], ROWS):
-        # The last tile overlaps the one before and leaves the rows that are done alone.
+        # The last tile overlaps the one before. It leaves the rows that are done alone, unless
+        # they are this block's and this is all of k: then it would store the same again.
         begin = i if packed else min(i, ms[1] - ROWS)
         last = min(begin + ROWS, ms[1]) - begin
-        whole = begin == i and last == ROWS and present == width
+        again = begin >= ms[0] and ends[0] and ends[1]
+        # What spills over the right edge to the next rows' first columns is overwritten later: 12
+        # masked stores take 150 cycles.
+        spills = ends[0] and ends[2] and (begin + ROWS - 1) * n + j + width <= ms[1] * n
+        whole = (begin == i or again) and last == ROWS and (present == width or spills)
         place = c_at + begin * n + j
         t = tile_zero(c, ROWS, VECTORS)
         if not ends[0]:
@@ -168,13 +180,21 @@ def _panel_sums(panel, depth, sums, j, present, first):
 
 @helper
 def _pack_panel(b, at, k_step, step, panel, depth, present):
-    """panel[k][i] = b[at + k * k_step + i * step], zeros from i = `present` on."""
+    """panel[k][i] = b[at + k * k_step + i * step]; anything from i = `present` on."""
     lanes = lanes_of(panel)
     width = VECTORS * lanes
     if step == 1:
+        # Other columns do no harm to the right of the last, but past the end of b nothing is read.
+        safe = depth
+        if at + (depth - 1) * k_step + width > b.size:
+            safe = max(0, depth - 1 - width // k_step)
         t = tile_zero(panel, 1, VECTORS)
         for k in range(depth):
-            tile_store(tile_load_part(t, b, at + k * k_step, 0, 1, present), panel, k * width, 0)
+            if k < safe:
+                t = tile_load(t, b, at + k * k_step, 0)
+            else:
+                t = tile_load_part(t, b, at + k * k_step, 0, 1, present)
+            tile_store(t, panel, k * width, 0)
         return
     done = 0  # of k, for all columns
     if present == width and k_step == 1:
