@@ -41,6 +41,15 @@ CASES = {
     "1x1-groups": ((2, (6, 6), 8), (1, 1), 12, (1, 1), (1, 1), "valid", 4),
     "causal-row": ((1, (1, 20), 5), (1, 5), 7, (1, 1), (1, 2), "causal", 1),
     "depthwise": ((2, (7, 7), 6), (3, 3), 6, (1, 1), (1, 1), "same", 6),
+    "six-groups-of-two": ((2, (7, 7), 12), (3, 3), 12, (2, 1), (1, 1), "same", 6),
+    "eight-groups-of-three": ((2, (7, 5), 24), (3, 2), 8, (1, 1), (1, 1), "same", 8),
+    "depthwise-stride": ((3, (11, 10), 20), (3, 4), 20, (2, 3), (1, 1), "same", 20),
+    "depthwise-dilation": ((1, (12, 9), 33), (3, 2), 33, (1, 1), (2, 3), "same", 33),
+    "depthwise-multiplier": ((2, (9, 7), 5), (3, 3), 15, (1, 1), (1, 1), "same", 5),
+    "depthwise-multiplier-stride": ((1, (9, 17), 2), (5, 3), 40, (2, 2), (1, 1), "valid", 2),
+    "depthwise-asymmetric": ((2, (10, 40), 16), (3, 3), 16, (1, 1), (1, 1), ((3, 0), (1, 4)), 16),
+    "depthwise-no-output": ((2, (2, 2), 4), (3, 3), 4, (1, 1), (1, 1), "valid", 4),
+    "one-image-in-bands": ((1, (41, 9), 3), (3, 3), 20, (2, 1), (1, 1), "same", 1),
     "groups-of-four": ((2, (7, 7), 6), (3, 3), 12, (2, 2), (1, 1), "same", 3),
     "window-larger-than-image": ((1, (2, 2), 1), (3, 3), 1, (1, 1), (1, 1), "same", 1),
     "asymmetric": ((2, (10, 10), 3), (5, 4), 20, (2, 3), (1, 1), ((3, 0), (1, 4)), 1),
@@ -97,7 +106,10 @@ def test_gradients_are_adjoint_to_the_convolution(name):
     np.testing.assert_allclose(np.vdot(conv.conv2d_grad_kernel(dy, x, w.shape, geometry), w), along)
 
 
-@pytest.mark.parametrize("name", ["wide", "many-images", "one-channel-7x7", "strided-1x1"])
+@pytest.mark.parametrize(
+    "name",
+    ["wide", "many-images", "one-channel-7x7", "strided-1x1", "one-image-in-bands", "depthwise"],
+)
 @pytest.mark.skipif(threads.numba.config.NUMBA_NUM_THREADS < 2, reason="this machine has one core")
 def test_results_do_not_depend_on_the_number_of_threads(name, monkeypatch):
     monkeypatch.setattr(threads, "GRAIN", 1)

@@ -37,53 +37,60 @@ def grad_kernel(dy, x, w_shape, geometry):
         dw.fill(0)
         return dw
     groups, channels, filters = geometry.groups, w_shape[2], w_shape[3] // geometry.groups
-    plan = forward_gather(x.shape[1:3], w_shape[:2], geometry, channels)
+    plan = forward_gather(x.shape[1:3], w_shape[:2], geometry, channels, x.shape[3])
     vectors, _ = panel_shape(min(filters, _BLOCK_FILTERS), x.itemsize)
     width = vectors * BITS // 8 // x.itemsize
     depth = len(plan.offsets)
-    height = _tile_height(depth, vectors)
+    height = tile_height(depth, vectors)
     offsets = np.concatenate([plan.offsets, np.repeat(plan.offsets[-1:], -depth % height)])
     block = min(_BLOCK_FILTERS, -(-filters // width) * width)
     blocks = -(-filters // block)
-    band = band_height(plan, x.shape[0] * groups * blocks, channels * x.itemsize)
+    band = band_height(plan, x.shape[0], x.shape[3] * x.itemsize)
     bands = x.shape[0] * -(-geometry.out_size[0] // band)
-    # As many slabs as keep their sums within a few MB, whatever the number of threads.
     sums = groups * blocks * block * len(offsets)
-    slabs = max(1, min(bands, 32, max(_ITEMS, (1 << 19) // sums)))
-    per_slab = -(-bands // slabs)
-    slabs = -(-bands // per_slab)
+    slabs, per_slab = slabs_of(bands, sums)
     parts = memory.empty((slabs * sums,), x.dtype)
     columns = geometry.out_size[1]
     rows = min(band, max(1, _POSITIONS // columns))
-    room = ((band - 1) * plan.step[0] + plan.reach) * plan.columns * channels
+    room = ((band - 1) * plan.step[0] + plan.reach) * plan.columns * x.shape[3]
     launch(
         _gather_kernel,
-        slabs * groups * blocks,
-        threads.chunk_of(per_slab * band * columns * depth * block // 8),
+        slabs,
+        threads.chunk_of(per_slab * band * columns * depth * w_shape[3] // 8),
         x,
         dy.reshape(-1),
         parts,
         threads.scratch(room + rows * columns * width, x.dtype),
         offsets,
-        _places(plan, rows, columns, channels),
+        places_of(plan, rows, columns, x.shape[3]),
         (0,) * height,
         (0,) * vectors,
         (groups, filters, block, per_slab, room, band, rows),
         (*plan.pad, plan.columns, plan.reach, plan.step[0]),
         geometry.out_size,
     )
-    launch(
-        _add_kernels,
-        depth,
-        threads.chunk_of(w_shape[3] * slabs),
-        parts,
-        dw.reshape(-1, w_shape[3]),
-        (slabs, groups, blocks, block, len(offsets), width),
-    )
+    return add_kernels(parts, dw, (slabs, groups, blocks, block, len(offsets), width), depth)
+
+
+def slabs_of(bands, sums):
+    """How many slabs share some bands, each with its own `sums`, and how many bands have each.
+
+    As many slabs as keep their sums within a few MB, whatever the number of threads.
+    """
+    slabs = max(1, min(bands, 32, max(_ITEMS, (1 << 19) // sums)))
+    per_slab = -(-bands // slabs)
+    return -(-bands // per_slab), per_slab
+
+
+def add_kernels(parts, dw, sizes, depth):
+    """dw, of which a row is one of `depth` (r, s, c), from the sums of the slabs."""
+    filters = dw.shape[3]
+    chunk = threads.chunk_of(filters * sizes[0])
+    launch(_add_kernels, depth, chunk, parts, dw.reshape(depth, filters), sizes)
     return dw
 
 
-def _tile_height(depth, vectors):
+def tile_height(depth, vectors):
     """Rows of the tile: those of the other tiles, or one more where fewer are left over."""
     if vectors == 1 and BITS == 256:
         # 16 registers: with 8 sums LLVM keeps some in memory; 67 instead of 43 GFLOP/s.
@@ -92,40 +99,41 @@ def _tile_height(depth, vectors):
     return min((height, height + 1), key=lambda rows: -depth % rows)
 
 
-def _places(plan, rows, columns, channels):
+def places_of(plan, rows, columns, pitch):
     """Where the outputs of some rows read from, in the padded source."""
-    lines = np.arange(rows) * (plan.step[0] * plan.columns * channels)
-    return (lines[:, None] + np.arange(columns) * (plan.step[1] * channels)).reshape(-1)
+    lines = np.arange(rows) * (plan.step[0] * plan.columns * pitch)
+    return (lines[:, None] + np.arange(columns) * (plan.step[1] * pitch)).reshape(-1)
 
 
 @kernel
 def _gather_kernel(
     lo, hi, thread, x, dy, parts, buffer, offsets, places, height, vectors, sizes, plan, out_size
 ):
-    # One item is one slab of bands times one block of filters; its sums are its own.
+    # One item is one slab of bands; its sums are its own.
     groups, filters, block, per_slab, room, band, rows = sizes
     top, left, columns, reach, step = plan
-    channels = x.shape[3] // groups
     blocks, bands = (filters + block - 1) // block, (out_size[0] + band - 1) // band
+    channels, all_filters = x.shape[3] // groups, filters * groups
     scratch = buffer[thread]
     size = block * offsets.size
-    line = out_size[1] * filters * groups
-    for item in range(lo, hi):
-        slab, rest = item // (groups * blocks), item % (groups * blocks)
-        group, first = rest // blocks, rest % blocks * block
-        clear(parts, item * size, size)
+    for slab in range(lo, hi):
+        clear(parts, slab * groups * blocks * size, groups * blocks * size)
         for number in range(slab * per_slab, min(x.shape[0] * bands, slab * per_slab + per_slab)):
             image, begin = number // bands, number % bands * band
             end = min(out_size[0], begin + band)
             count = (end - begin - 1) * step + reach
-            pad_rows(x, image, group, channels, scratch, begin * step, count, top, left, columns)
-            for row in range(begin, end, rows):
-                _add_block(
-                    scratch, (row - begin) * step * columns * channels, room,
-                    dy, (image * out_size[0] + row) * line + group * filters + first,
-                    filters * groups, min(block, filters - first), parts, item * size,
-                    offsets, places[: min(rows, end - row) * out_size[1]], height, vectors,
-                )  # fmt: skip
+            pad_rows(x, image, scratch, begin * step, count, top, left, columns)
+            for part in range(groups * blocks):
+                group, first = part // blocks, part % blocks * block
+                for row in range(begin, end, rows):
+                    place = (image * out_size[0] + row) * out_size[1]
+                    _add_block(
+                        scratch, (row - begin) * step * columns * x.shape[3] + group * channels,
+                        room, dy, place * all_filters + group * filters + first, all_filters,
+                        min(block, filters - first), parts,
+                        (slab * groups * blocks + part) * size, offsets,
+                        places[: min(rows, end - row) * out_size[1]], height, vectors,
+                    )  # fmt: skip
 
 
 @helper

@@ -60,10 +60,10 @@ class Gather(NamedTuple):
     products: int
 
 
-def _gather_plan(pad, size, step, out_step, phases, taps, channels):
+def _gather_plan(pad, size, step, out_step, phases, taps, channels, pitch):
     taps = np.array(taps, np.int64).reshape(-1, 3)
     phases = np.array(phases, np.int64)
-    places = (taps[:, :1] * size[1] + taps[:, 1:2]) * channels
+    places = (taps[:, :1] * size[1] + taps[:, 1:2]) * pitch
     offsets = np.ascontiguousarray((places + np.arange(channels)).reshape(-1))
     products = int(phases[:, 1] @ (phases[:, 3] * phases[:, 5])) * channels
     reach = int(taps[:, 0].max(initial=0)) + 1
@@ -71,8 +71,11 @@ def _gather_plan(pad, size, step, out_step, phases, taps, channels):
 
 
 @functools.lru_cache(256)
-def forward_gather(extents, window, geometry, channels):
-    """How y gathers from x with `extents` (H, W): one phase, every tap."""
+def forward_gather(extents, window, geometry, channels, pitch):
+    """How y gathers from x with `extents` (H, W): one phase, every tap.
+
+    Of each place it reads `channels` elements; the next place lies `pitch` elements on.
+    """
     (top, bottom), (left, right) = geometry.pad
     stride, dilation = geometry.stride, geometry.dilation
     out = geometry.out_size
@@ -88,11 +91,11 @@ def forward_gather(extents, window, geometry, channels):
         )
     )
     phases = [(0, len(taps), 0, out[0], 0, out[1])]
-    return _gather_plan((top, left), size, stride, (1, 1), phases, taps, channels)
+    return _gather_plan((top, left), size, stride, (1, 1), phases, taps, channels, pitch)
 
 
 @functools.lru_cache(256)
-def backward_gather(extents, window, geometry, channels):
+def backward_gather(extents, window, geometry, channels, pitch):
     """How dx, `extents` (H, W), gathers from dy: a phase for each (h mod stride, w mod stride)."""
     axes = [
         _axis_phases(
@@ -111,8 +114,8 @@ def backward_gather(extents, window, geometry, channels):
         for column in columns:
             phases.append((len(taps), len(row[2]) * len(column[2]), *row[:2], *column[:2]))
             taps.extend((i, j, r * window[1] + s) for r, i in row[2] for s, j in column[2])
-    size = (height, width)
-    return _gather_plan((top, left), size, (1, 1), geometry.stride, phases, taps, channels)
+    size, step = (height, width), geometry.stride
+    return _gather_plan((top, left), size, (1, 1), step, phases, taps, channels, pitch)
 
 
 def _axis_phases(extent, window, stride, dilation, pad, outputs):
@@ -164,15 +167,15 @@ def gather(source, w, bias, relu, plan, out_shape, groups, transposed):
         plan.phases,
         (groups, channels, filters, int(transposed), width),
     )
-    items = source.shape[0] * groups
-    band = band_height(plan, items, channels * source.itemsize)
+    images, total = source.shape[0], source.shape[3]
+    band = band_height(plan, images, total * source.itemsize)
     bands = -(-int(plan.phases[:, 3].max()) // band)
     room = ((band - 1) * plan.step[0] + plan.reach) * plan.columns
-    room = (room + 2 * ROWS * plan.step[1]) * channels
+    room = (room + 2 * ROWS * plan.step[1]) * total
     launch(
         _gather,
-        items * bands,
-        threads.chunk_of(plan.products * panels * width // (8 * bands)),
+        images * bands,
+        threads.chunk_of(plan.products * groups * panels * width // (8 * bands)),
         source,
         packed,
         np.empty(0, source.dtype) if bias is None else bias,
@@ -231,24 +234,19 @@ def _pack_taps(lo, hi, thread, w, taps, out, phases, sizes):
 
 
 @helper
-def pad_rows(x, image, group, channels, scratch, first, count, top, left, columns):
-    """Rows first to first + count of a padded image, the channels of `group`, into the scratch."""
-    height, width, line = x.shape[1], x.shape[2], columns * channels
-    row_size = width * x.shape[3]
+def pad_rows(x, image, scratch, first, count, top, left, columns):
+    """Rows first to first + count of a padded image into the scratch."""
+    height, channels = x.shape[1], x.shape[3]
+    size, line = x.shape[2] * channels, columns * channels
     for row in range(count):
         at, h = row * line, first + row - top
         if h < 0 or h >= height:
             clear(scratch, at, line)
-            continue
-        clear(scratch, at, left * channels)
-        at += left * channels
-        if channels == x.shape[3]:
-            copy(scratch, at, x, (image * height + h) * row_size, row_size)
         else:
-            for i in range(width):
-                for c in range(channels):
-                    scratch[at + i * channels + c] = x[image, h, i, group * channels + c]
-        clear(scratch, at + width * channels, (columns - left - width) * channels)
+            clear(scratch, at, left * channels)
+            at += left * channels
+            copy(scratch, at, x, (image * height + h) * size, size)
+            clear(scratch, at + size, line - left * channels - size)
 
 
 @intrinsic
@@ -267,34 +265,36 @@ def tile_of(typing_context, array, height, vectors):
 
 @kernel
 def _gather(lo, hi, thread, x, w, bias, y, buffer, offsets, phases, height, vectors, sizes, plan):
-    # One item is one image and group and band: one thread owns those channels of those outputs.
+    # One item is one image and band: one thread owns its outputs.
     groups, relu, room, bands, band = sizes
     top, left, columns, reach, row_step = plan[0], plan[1], plan[2], plan[3], plan[4]
-    channels, filters = x.shape[3] // groups, y.shape[3] // groups
+    filters = y.shape[3] // groups
     scratch = buffer[thread]
     for item in range(lo, hi):
-        image, group, first = item // bands // groups, item // bands % groups, item % bands * band
+        image, first = item // bands, item % bands * band
         count = (band - 1) * row_step + reach
-        pad_rows(x, image, group, channels, scratch, first * row_step, count, top, left, columns)
-        for phase in range(phases.shape[0]):
+        pad_rows(x, image, scratch, first * row_step, count, top, left, columns)
+        for number in range(groups * phases.shape[0]):
+            group, phase = number // phases.shape[0], phases[number % phases.shape[0]]
             _gather_phase(
-                scratch, w, group * (w.size // groups), bias, y, image, group * filters, filters,
-                offsets, phases[phase], first, min(band, phases[phase, 3] - first),
-                channels, height, vectors, relu, room, plan,
+                scratch, x.shape[3], group, w, group * (w.size // groups), bias, y, image, filters,
+                offsets, phase, first, min(band, phase[3] - first), x.shape[3] // groups,
+                height, vectors, relu, room, plan,
             )  # fmt: skip
 
 
 @helper
 def _gather_phase(
-    x, w, w_at, bias, y, image, first, filters, offsets, phase, row, rows, channels, height,
-    vectors, relu, room, plan,
+    x, pitch, group, w, w_at, bias, y, image, filters, offsets, phase, row, rows, channels,
+    height, vectors, relu, room, plan,
 ):  # fmt: skip
-    """Rows row to row + rows of a phase's outputs, filters first to first + filters."""
+    """Rows row to row + rows of a phase's outputs of one group."""
+    first = group * filters
     width = len(vectors) * lanes_of(y)
     begin, depth = phase[0] * channels, phase[1] * channels
     table = offsets[begin : begin + depth]
     w_at += begin * ((filters + width - 1) // width) * width
-    row_step, step = plan[4] * plan[2] * channels, plan[5] * channels
+    row_step, step = plan[4] * plan[2] * pitch, plan[5] * pitch
     out_step = plan[7] * y.shape[3]
     target = (image * y.shape[1] + phase[2] + row * plan[6]) * y.shape[2] + phase[4]
     for panel in range(0, filters, width):
@@ -310,7 +310,7 @@ def _gather_phase(
                 t = tile_of(y, height, vectors)
                 if bias.size > 0:
                     t = tile_rows(t, x, room)
-                at = i * row_step + start * step
+                at = group * channels + i * row_step + start * step
                 for k in range(table.size):
                     t = tile_fma(t, x, at + table[k], step, w, w_at + k * width)
                 if relu == 1:

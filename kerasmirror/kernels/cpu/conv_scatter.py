@@ -16,7 +16,7 @@ def scatter(dy, w, x_shape, geometry):
 
     A panel as wide as a tile would be mostly zeros with few channels, but the (r, s, c) fill it.
     """
-    plan = forward_gather(x_shape[1:3], w.shape[:2], geometry, w.shape[2])
+    plan = forward_gather(x_shape[1:3], w.shape[:2], geometry, w.shape[2], w.shape[2])
     dx = memory.empty(x_shape, dy.dtype)
     if dx.size == 0:
         return dx
