@@ -80,14 +80,19 @@ class Programs:
 
     def _reset(self):
         self.programs = {}
+        self._tried = set()  # keys of programs that have repeated their recording
         self._arena = None
         self._stamp = None
         self._guard = None
 
     def release_if_large(self):
-        """Give memory back at the end of a run, where it is much."""
+        """Give memory back at the end of a run, where it is much: the next run records anew."""
         if self._arena is not None and self._arena.n_bytes > _KEPT_BYTES:
-            self._reset()
+            self._arena = None
+            self.programs = {
+                key: _SEEN if type(found) is _Pass else found
+                for key, found in self.programs.items()
+            }
 
     # Validity
 
@@ -122,10 +127,13 @@ class Programs:
         if type(found) is not _Pass:
             return self._record(("forward", x.shape), _Forward(eager), [x], model)
         results = found.run([x])
-        return None if results is None else found.plan.output(results[0])
+        return None if results is None else found.plan.output(results)
 
     def training(self, model, x, y):
-        """(prediction, loss, weights, gradients) of a training step, or None."""
+        """(prediction, loss, weights, gradients) of a training step and a lock, or None.
+
+        The gradients lie in the programs' memory until the lock, where there is one, is released.
+        """
         if not self.current(model):
             return None
         key = ("training", x.shape, y.shape)
@@ -138,13 +146,21 @@ class Programs:
                 self.programs[key] = _REFUSED
                 return None
             y = plan.targets(y)
-            return None if y is None else self._record(key, plan, [x, y], model)
+            step = None if y is None else self._record(key, plan, [x, y], model)
+            return None if step is None else (step, None)
         if not found.plan.holds(model):
             del self.programs[key]
             return None
         y = found.plan.targets(y)
-        results = None if y is None else found.run([x, y])
-        return None if results is None else found.plan.output(*results)
+        lock = found.program.arena.lock
+        if y is None or not x.flags.c_contiguous or not lock.acquire(blocking=False):
+            return None
+        try:
+            step = found.plan.output(*found.program.run([x, y]))
+        except BaseException:
+            lock.release()
+            raise
+        return step, lock
 
     def _find(self, key):
         """The pass for `key`, a word when it is to be recorded, None for the eager way."""
@@ -202,8 +218,12 @@ class Programs:
         if slow and program is not None:
             # Perhaps kernels were compiled: it may try once more.
             return output, _REFUSED if self.programs[key] is _SLOW else _SLOW, whole
-        if program is None or not _repeats(program, inputs, copies, states):
+        if program is None:
             return output, _REFUSED, whole
+        if key not in self._tried:
+            if not _repeats(program, inputs, copies, states):
+                return output, _REFUSED, whole
+            self._tried.add(key)
         return output, _Pass(program, plan), whole
 
 
@@ -215,7 +235,7 @@ class _Pass:
         self.plan = plan
 
     def run(self, inputs):
-        """The results for the inputs, or None when another thread is at it or they do not fit."""
+        """The new results for the inputs; None when another thread is at it or they do not fit."""
         for x in inputs:
             if not x.flags.c_contiguous:
                 return None
@@ -223,7 +243,7 @@ class _Pass:
         if not lock.acquire(blocking=False):
             return None
         try:
-            return self.program.run(inputs)
+            return self.program.run(inputs)[0]
         finally:
             lock.release()
 
@@ -511,7 +531,7 @@ def forward(model, x, kwargs, eager):
 
 
 def training(model, x, y, sample_weight):
-    """(prediction, loss, weights, gradients) of a training step, from a program; or None."""
+    """What `Programs.training` gives, for data that it can take."""
     programs = model.__dict__.get("_programs")
     if (
         programs is None

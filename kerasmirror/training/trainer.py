@@ -370,13 +370,17 @@ class Trainer:
 
     def _train_by_program(self, x, y, sample_weight):
         """One update from one batch of arrays, where a program of the step is at hand."""
-        step = program.training(self, x, y, sample_weight)
-        if step is None:
+        found = program.training(self, x, y, sample_weight)
+        if found is None:
             return False
-        y_pred, loss, weights, gradients = step
-        self._loss_tracker.update_state(loss, sample_weight=x.shape[0])
-        self._update_metrics(Tensor(x), Tensor(y), y_pred, None)
-        self.optimizer.apply(gradients, weights)
+        (y_pred, loss, weights, gradients), lock = found
+        try:
+            self._loss_tracker.update_state(loss, sample_weight=x.shape[0])
+            self._update_metrics(Tensor(x), Tensor(y), y_pred, None)
+            self.optimizer.apply(gradients, weights)
+        finally:
+            if lock is not None:
+                lock.release()
         return True
 
     def evaluate(
@@ -407,6 +411,7 @@ class Trainer:
         self._prepare(data.peek())
         callbacks = self._callbacks(callbacks, verbose, 1, data)
         logs = self._evaluate(data, callbacks)
+        self._programs.release_if_large()
         return logs if return_dict else self._in_order(logs)
 
     def _evaluate(self, data, callbacks):

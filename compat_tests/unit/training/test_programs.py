@@ -385,6 +385,49 @@ def test_threads_may_share_a_model(rng):
     assert not wrong
 
 
+def test_another_thread_may_predict_while_a_model_trains(rng):
+    x, y = data(rng, 64, (32,))
+    results = []
+    for busy in (False, True):
+        keras.utils.set_random_seed(8)
+        hidden = L.Dense(256, activation="relu")
+        model = keras.Sequential([keras.Input((32,)), hidden, L.Dense(5, activation="softmax")])
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        model.fit(x, y, batch_size=8, verbose=0)
+        done = threading.Event()
+
+        def predict(model=model, done=done):
+            while not done.is_set():
+                model(x)
+
+        other = threading.Thread(target=predict)
+        if busy:
+            other.start()
+        model.fit(x, y, batch_size=8, epochs=20, verbose=0)
+        done.set()
+        if busy:
+            other.join()
+        results.append([w.tobytes() for w in model.get_weights()])
+    assert results[0] == results[1]
+
+
+def test_programs_that_gave_their_memory_back_are_recorded_again(rng, monkeypatch):
+    monkeypatch.setattr("kerasmirror.training.program._KEPT_BYTES", 0)
+    x, y = data(rng, shape=(6,))
+    results = []
+    for run_eagerly in (True, False):
+        keras.utils.set_random_seed(8)
+        layers = [L.Dense(16), L.Dropout(0.5), L.Dense(5, activation="softmax")]
+        model = keras.Sequential([keras.Input((6,)), *layers])
+        loss = "sparse_categorical_crossentropy"
+        model.compile("sgd", loss, run_eagerly=run_eagerly)
+        for _ in range(3):
+            model.fit(x, y, batch_size=8, verbose=0)
+            assert model._programs._arena is None
+        results.append([w.tobytes() for w in model.get_weights()])
+    assert results[0] == results[1]
+
+
 def test_a_copied_model_has_programs_of_its_own(rng):
     model = keras.Sequential([keras.Input((6,)), L.Dense(5)])
     x = rng.normal(size=(4, 6)).astype("f")
