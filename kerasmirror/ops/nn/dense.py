@@ -35,14 +35,16 @@ def affine(k, x, w, bias, *, activation="linear"):
         dy = widened(dy)[0].reshape(y.shape)
         dx = dw = db = None
         if activation == "relu":
-            dy, db = k.relu_grad_sums(dy, y) if needs[2] else (k.relu_grad(dy, y), None)
-        elif needs[2]:
-            db = k.bias_grad(dy)
+            dy = k.relu_grad(dy, y)
         # With y = x w + b: dx = dy w^T, dw = x^T dy, db = sum of dy's rows.
         if needs[0]:
             dx = narrowed(k.dense_grad_input(dy, w).reshape(x.shape), dtype)
-        if needs[1]:
+        if needs[1] and needs[2]:
+            dw, db = (narrowed(d, w_dtype) for d in k.dense_grad_kernel_bias(rows, dy))
+        elif needs[1]:
             dw = narrowed(k.dense_grad_kernel(rows, dy), w_dtype)
-        return dx, dw, narrowed(db, w_dtype)
+        elif needs[2]:
+            db = narrowed(k.bias_grad(dy), w_dtype)
+        return dx, dw, db
 
     return narrowed(y if len(lead) == 1 else y.reshape(*lead, w.shape[1]), dtype), backward
