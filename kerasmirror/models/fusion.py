@@ -2,8 +2,11 @@
 
     [Conv (linear or relu)] MaxPooling [Dropout] [Flatten]
     Conv or Dense (relu) Dropout [Flatten behind a Conv]
+    Conv or Dense (linear) BatchNormalization [relu] [MaxPooling] [Dropout] [Flatten behind a Conv]
 
-relu is the layer's activation or an Activation or ReLU layer behind a linear one. Layers are left
+relu is the layer's activation or an Activation or ReLU layer behind a linear one. In training the
+normalization is an operation of its own, with relu; in prediction it becomes part of the weights
+before it, where they are fewer than the values it would pass over. Layers are left
 as they are unless their type is exactly one of these, in channels last, computing and keeping
 weights in one of float32 and float64, without activity regularizer and without a `call` of the
 instance's own; and in a single run, where a mask comes in or something is not as it should be: then
@@ -14,7 +17,7 @@ from __future__ import annotations
 
 import math
 
-from kerasmirror import activations, random
+from kerasmirror import activations, ops, random
 from kerasmirror.autodiff.tape import ACTIVE
 from kerasmirror.core import config, scopes
 from kerasmirror.core.tensor import Tensor
@@ -24,21 +27,34 @@ from kerasmirror.layers.call_spec import OPEN_CALLS
 from kerasmirror.layers.convolutional.conv import Conv1D, Conv2D
 from kerasmirror.layers.core.dense import Dense
 from kerasmirror.layers.input_spec import check_inputs
+from kerasmirror.layers.normalization.batch import BatchNormalization
 from kerasmirror.layers.pooling import MaxPooling1D, MaxPooling2D
 from kerasmirror.layers.regularization import Dropout
 from kerasmirror.layers.reshaping import Flatten
+from kerasmirror.ops.nn.conv import conv2d_bias_activation
 from kerasmirror.ops.nn.dense import affine
 from kerasmirror.ops.nn.fused import (
     LARGEST_WINDOW,
     affine_relu_dropout,
+    batch_norm_weights,
     conv2d_pool_dropout,
     max_pool_dropout,
 )
+from kerasmirror.ops.nn.normalization import batch_norm_train
 from kerasmirror.ops.nn.pool import pool_geometry
 
 _CONVS = {Conv2D: MaxPooling2D, Conv1D: MaxPooling1D}
 _POOLS = (MaxPooling2D, MaxPooling1D)
-_CLASSES = (Conv2D, Conv1D, Dense, Activation, ReLU, *_POOLS, Dropout, Flatten)
+_CLASSES = (
+    *_CONVS,
+    Dense,
+    BatchNormalization,
+    Activation,
+    ReLU,
+    *_POOLS,
+    Dropout,
+    Flatten,
+)
 # A `call` that somebody puts into a class later is not what the operations here compute.
 _CALLS = {cls: (cls.__call__, cls.call) for cls in _CLASSES}
 _DTYPES = ("float32", "float64")
@@ -94,6 +110,8 @@ def group_at(layers):
             return None
         group.take(rest, "head")
         relu = activation == "relu"
+        if not relu and rest and _is_norm(rest[0]):
+            group.take(rest, "norm")
         if not relu and rest and _is_relu(rest[0]):
             group.take(rest, "activation")
             relu = True
@@ -102,7 +120,7 @@ def group_at(layers):
         group.take(rest, "pool")
     if rest and (relu or group.pool) and _is_dropout(rest[0]):
         group.take(rest, "dropout")
-    gain = group.pool or group.dropout or group.activation
+    gain = group.norm or group.pool or group.dropout or group.activation
     if gain and rest and type(rest[0]) is Flatten and type(head) is not Dense:
         if rest[0].data_format == "channels_last":
             group.take(rest, "flatten")
@@ -129,6 +147,10 @@ def _is_relu(layer):
     return type(layer) is Activation and activations.fusable(layer.activation) == "relu"
 
 
+def _is_norm(layer):
+    return type(layer) is BatchNormalization and layer._positive_axis == layer._input_spec.ndim - 1
+
+
 def _is_pooling(layer, head):
     if type(layer) not in _POOLS or layer.data_format != "channels_last":
         return False
@@ -146,7 +168,7 @@ class Group:
 
     def __init__(self):
         self.layers = []
-        self.head = self.activation = self.pool = self.dropout = self.flatten = None
+        self.head = self.norm = self.activation = self.pool = self.dropout = self.flatten = None
         self.relu = False
         self._calls = []
         self._settled = {}
@@ -175,21 +197,67 @@ class Group:
             except ValueError:
                 return None  # the layer whose mistake it is will say so
             self._settled[x.shape] = settled
-        options = {"keep": ACTIVE.tape is not None}
-        if self.dropout is not None and self.dropout.rate > 0:
-            if training is None:
-                training = OPEN_CALLS.values.get("training")
-            if training:
-                options["pair"] = random.seed_pair(self.dropout.seed_generator)
-                options["rate"] = float(self.dropout.rate)
-        head = self.head
-        if head is None:
+        if training is None:
+            training = OPEN_CALLS.values.get("training")
+        keep = ACTIVE.tape is not None
+        if self.norm is None:
+            kernel, bias = (None, None) if self.head is None else (self.head.kernel, self.head.bias)
+            return self._run(x, kernel, bias, settled, self._drawn(training, keep))
+        if training and self.norm._trainable:
+            return self._run_and_normalize(x, settled, training, keep)
+        if keep or not self._folds(x, settled):
+            return None
+        kernel, bias = self._normalized_weights()
+        return self._run(x, kernel, bias, settled, self._drawn(training, keep))
+
+    def _drawn(self, training, keep):
+        """The options of an operation that has dropout in it."""
+        dropout = self.dropout
+        if not training or dropout is None or not dropout.rate > 0:
+            return {"keep": keep}
+        pair = random.seed_pair(dropout.seed_generator)
+        return {"keep": keep, "pair": pair, "rate": float(dropout.rate)}
+
+    def _run(self, x, kernel, bias, settled, options):
+        if self.head is None:
             return max_pool_dropout(x, **settled, **options)
-        if type(head) is not Dense:
-            return conv2d_pool_dropout(x, head.kernel, head.bias, **settled, **options)
-        if len(options) == 1:
-            return affine(x, head.kernel, head.bias, activation="relu")
-        return affine_relu_dropout(x, head.kernel, head.bias, **options)
+        if type(self.head) is not Dense:
+            return conv2d_pool_dropout(x, kernel, bias, **settled, **options)
+        if "rate" not in options:
+            return affine(x, kernel, bias, activation="relu" if self.relu else "linear")
+        return affine_relu_dropout(x, kernel, bias, **options)
+
+    def _folds(self, x, settled):
+        """Whether the weights are fewer than the values of the normalization's input."""
+        values = x.data.size // x.shape[-1]
+        if "geometry" in settled:
+            values = x.shape[0] * math.prod(settled["geometry"].out_size)
+        return self.head.kernel.data.size <= values * self.head.kernel.shape[-1]
+
+    def _normalized_weights(self):
+        norm, head = self.norm, self.head
+        statistics = norm.moving_mean, norm.moving_variance
+        return batch_norm_weights(
+            head.kernel, head.bias, *statistics, norm.gamma, norm.beta, epsilon=float(norm.epsilon)
+        )
+
+    def _run_and_normalize(self, x, settled, training, keep):
+        """The layers in training: batch normalization and relu are one operation."""
+        norm, head = self.norm, self.head
+        if type(head) is Dense:
+            y = affine(x, head.kernel, head.bias)
+        else:
+            y = conv2d_bias_activation(x, head.kernel, head.bias, geometry=settled["geometry"])
+        y, mean, variance = batch_norm_train(
+            y, norm.gamma, norm.beta, epsilon=float(norm.epsilon), relu=self.relu
+        )
+        norm._follow(mean, variance)
+        if self.pool is not None:
+            options = {"pool": settled["pool"], "flat": settled["flat"]}
+            return max_pool_dropout(y, **options, **self._drawn(training, keep))
+        if self.dropout is not None and self.dropout.rate > 0:
+            y = random.dropout(y, self.dropout.rate, seed=self.dropout.seed_generator)
+        return y if self.flatten is None else ops.reshape(y, (y.shape[0], -1))
 
     def _settle(self, x):
         """What the operation needs to know beside the layers' weights for inputs of this shape.

@@ -6,12 +6,21 @@ in float64, and the slabs' rows are added in order: no result depends on the num
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from . import memory, threads
 from .launch import kernel, launch
+from .vectormath import select
 
-__all__ = ["batch_norm", "batch_norm_grad", "batch_norm_stats", "row_moments"]
+__all__ = [
+    "batch_norm",
+    "batch_norm_grad",
+    "batch_norm_stats",
+    "batch_norm_weights",
+    "row_moments",
+]
 
 _SLABS = 16
 # Rows are added up in the array's own dtype this many at a time, and these sums in float64.
@@ -36,8 +45,8 @@ def batch_norm_stats(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean.astype(x.dtype), variance.astype(x.dtype)
 
 
-def batch_norm(x, mean, var, gamma, beta, epsilon: float) -> np.ndarray:
-    """gamma * (x - mean) / sqrt(var + epsilon) + beta.
+def batch_norm(x, mean, var, gamma, beta, epsilon: float, relu: bool = False) -> np.ndarray:
+    """gamma * (x - mean) / sqrt(var + epsilon) + beta; with `relu`, 0 where that is below.
 
     Shapes: x (..., C); the others (C,), gamma and beta may be None.
     """
@@ -47,12 +56,30 @@ def batch_norm(x, mean, var, gamma, beta, epsilon: float) -> np.ndarray:
     scale = _scale(var, gamma, epsilon).astype(x.dtype)
     shift = np.zeros(x.shape[1], x.dtype) if beta is None else beta.astype(x.dtype)
     chunk = threads.chunk_of(x.shape[1])
-    launch(_transform, x.shape[0], chunk, x, mean.astype(x.dtype), scale, shift, y)
+    floor = 0.0 if relu else -np.inf
+    launch(_transform, x.shape[0], chunk, x, mean.astype(x.dtype), scale, shift, y, floor)
     return y.reshape(shape)
 
 
-def batch_norm_grad(dy, x, mean, var, gamma, epsilon: float):
+def batch_norm_weights(w, bias, mean, var, gamma, beta, epsilon: float):
+    """(w, bias) of a product or convolution that are normalized by the way.
+
+    gamma * (x w + bias - mean) / sqrt(var + epsilon) + beta is a product with the columns of w
+    scaled, and another bias. Shapes: w (..., C), the others (C,); bias, gamma, beta may be None.
+    """
+    rows = np.ascontiguousarray(w).reshape(-1, w.shape[-1])
+    scaled, shift = memory.empty(rows.shape, w.dtype), memory.empty(rows.shape[1:], w.dtype)
+    none = mean[:0]
+    vectors = [none if v is None else v for v in (bias, gamma, beta)]
+    chunk = threads.chunk_of(rows.shape[1])
+    launch(_fold, rows.shape[0], chunk, rows, mean, var, *vectors, scaled, shift, float(epsilon))
+    return scaled.reshape(w.shape), shift
+
+
+def batch_norm_grad(dy, x, mean, var, gamma, epsilon: float, y=None):
     """(dx, dgamma, dbeta) of batch_norm when mean and var are those of x.
+
+    y is what batch_norm with `relu` gave; None for one without.
 
     With z = (x - mean) / sqrt(var + epsilon): dbeta = sum dy, dgamma = sum dy z, and
     dx = gamma / sqrt(var + epsilon) * (dy - dbeta / rows - z * dgamma / rows).
@@ -63,9 +90,9 @@ def batch_norm_grad(dy, x, mean, var, gamma, epsilon: float):
     sums = _slab_sums(rows, channels, 2)
     inverse = _scale(var, None, epsilon)
     mean = mean.astype(x.dtype)
-    launch(
-        _grad_slab, sums.shape[0], _slab_chunk(x, sums), dy, x, mean, inverse.astype(x.dtype), sums
-    )
+    relu, y = int(y is not None), dy if y is None else _rows(y)
+    vectors = mean, inverse.astype(x.dtype)
+    launch(_grad_slab, sums.shape[0], _slab_chunk(x, sums), dy, x, y, *vectors, sums, relu)
     dbeta, dgamma = sums.sum(axis=0)
     dx = memory.empty(x.shape, x.dtype)
     scale = _scale(var, gamma, epsilon)
@@ -74,7 +101,8 @@ def batch_norm_grad(dy, x, mean, var, gamma, epsilon: float):
     slope = (scale * inverse * dgamma / count).astype(x.dtype)
     offset = (scale * dbeta / count).astype(x.dtype)
     chunk = threads.chunk_of(channels)
-    launch(_grad_input, rows, chunk, dy, x, mean, scale.astype(x.dtype), slope, offset, dx)
+    vectors = mean, scale.astype(x.dtype), slope, offset
+    launch(_grad_input, rows, chunk, dy, x, y, *vectors, dx, relu)
     return dx.reshape(shape), dgamma.astype(x.dtype), dbeta.astype(x.dtype)
 
 
@@ -150,7 +178,8 @@ def _square_slab(lo, hi, thread, x, mean, sums):
 
 
 @kernel
-def _grad_slab(lo, hi, thread, dy, x, mean, inverse, sums):
+def _grad_slab(lo, hi, thread, dy, x, y, mean, inverse, sums, relu):
+    zero, all_pass = x.dtype.type(0), relu == 0
     partial = np.empty((2, x.shape[1]), x.dtype)
     plain, scaled = partial[0], partial[1]
     for slab in range(lo, hi):
@@ -161,29 +190,55 @@ def _grad_slab(lo, hi, thread, dy, x, mean, inverse, sums):
         for start in range(first, last, _BLOCK):
             partial[:] = 0
             for n in range(start, min(start + _BLOCK, last)):
-                row, drow = x[n], dy[n]
+                row, drow, out = x[n], dy[n], y[n]
                 for c in range(row.size):
-                    plain[c] += drow[c]
-                    scaled[c] += drow[c] * ((row[c] - mean[c]) * inverse[c])
+                    d = select(all_pass | (out[c] > zero), drow[c], zero)
+                    plain[c] += d
+                    scaled[c] += d * ((row[c] - mean[c]) * inverse[c])
             for c in range(plain.size):
                 total[0, c] += plain[c]
                 total[1, c] += scaled[c]
 
 
 @kernel
-def _transform(lo, hi, thread, x, mean, scale, beta, y):
+def _transform(lo, hi, thread, x, mean, scale, beta, y, floor):
+    floor = x.dtype.type(floor)
     for n in range(lo, hi):
         row, out = x[n], y[n]
         for c in range(row.size):
-            out[c] = (row[c] - mean[c]) * scale[c] + beta[c]
+            value = (row[c] - mean[c]) * scale[c] + beta[c]
+            out[c] = select(value < floor, floor, value)  # keeps what is not a number
 
 
 @kernel
-def _grad_input(lo, hi, thread, dy, x, mean, scale, slope, offset, dx):
+def _grad_input(lo, hi, thread, dy, x, y, mean, scale, slope, offset, dx, relu):
+    zero, all_pass = x.dtype.type(0), relu == 0
     for n in range(lo, hi):
-        row, drow, out = x[n], dy[n], dx[n]
+        row, drow, yrow, out = x[n], dy[n], y[n], dx[n]
         for c in range(row.size):
-            out[c] = drow[c] * scale[c] - (row[c] - mean[c]) * slope[c] - offset[c]
+            d = select(all_pass | (yrow[c] > zero), drow[c], zero)
+            out[c] = d * scale[c] - (row[c] - mean[c]) * slope[c] - offset[c]
+
+
+@kernel
+def _fold(lo, hi, thread, w, mean, var, bias, gamma, beta, scaled, shift, epsilon):
+    scale = np.empty(w.shape[1], w.dtype)
+    for c in range(scale.size):
+        factor = 1.0 / math.sqrt(np.float64(var[c]) + epsilon)
+        if gamma.size > 0:
+            factor *= np.float64(gamma[c])
+        scale[c] = factor
+        if lo == 0:
+            centre = np.float64(mean[c])
+            if bias.size > 0:
+                centre -= np.float64(bias[c])
+            shift[c] = -centre * factor
+            if beta.size > 0:
+                shift[c] += beta[c]
+    for n in range(lo, hi):
+        row, out = w[n], scaled[n]
+        for c in range(row.size):
+            out[c] = row[c] * scale[c]
 
 
 @kernel

@@ -63,7 +63,7 @@ def conv2d_pool_dropout(
 ):
     """`dropout(max_pool(activation(conv(x, w) + bias)))`, activation "linear" or "relu".
 
-    Without `pool` the activation must be "relu": its zeros are what the backward pass goes by. The
+    Without `pool`, gradients need the activation to be "relu": they go by its zeros. With it, the
     convolution's result is let go right after the pooling; one byte for each maximum stays.
     Shapes: x (N, H, W, C) or (N, W, C), w (R, S, C / groups, F) or (S, C / groups, F), bias (F,) or
     None, result (N, P, Q, F) or (N, Q, F), flattened where `flat`.
@@ -119,3 +119,16 @@ def affine_relu_dropout(k, x, w, bias, *, pair=None, rate=0.0, keep=True):
         return dx, dw, sums
 
     return z.reshape(*x.shape[:-1], w.shape[1]), backward if keep else None
+
+
+def _folded_spec(w, bias, mean, var, gamma, beta, *, epsilon):
+    return [(w.shape, w.dtype), (mean.shape, w.dtype)]
+
+
+@primitive("batch_norm_weights", spec=_folded_spec)
+def batch_norm_weights(k, w, bias, mean, var, gamma, beta, *, epsilon):
+    """The weights and the bias of a layer with a batch normalization behind it, both in one.
+
+    For prediction: without gradients. bias, gamma and beta may be None.
+    """
+    return k.batch_norm_weights(w, bias, mean, var, gamma, beta, epsilon), None

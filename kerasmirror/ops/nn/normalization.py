@@ -118,28 +118,30 @@ def _batch_norm(k, x, mean, var, gamma, beta, *, axis, epsilon):
     return narrowed(_channels_at(y, axis), dtype), backward
 
 
-def _batch_norm_train_spec(x, gamma, beta, *, epsilon):
+def _batch_norm_train_spec(x, gamma, beta, *, epsilon, relu=False):
     return [(x.shape, x.dtype), (x.shape[-1:], x.dtype), (x.shape[-1:], x.dtype)]
 
 
 @primitive("batch_norm_train", spec=_batch_norm_train_spec)
-def batch_norm_train(k, x, gamma, beta, *, epsilon):
+def batch_norm_train(k, x, gamma, beta, *, epsilon, relu=False):
     """`(y, mean, var)`: y = gamma * z + beta with the statistics of x over all axes but the last.
 
-    gamma and beta may be None. The gradient flows through the statistics.
+    With `relu`, y is 0 where that is below. gamma and beta may be None. The gradient flows through
+    the statistics.
     Source: Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167, Algorithm 1.
     """
     dtype = x.dtype
     x, gamma, beta = widened(x, gamma, beta)
     mean, var = k.batch_norm_stats(x)
-    y = k.batch_norm(x, mean, var, gamma, beta, epsilon)
+    y = k.batch_norm(x, mean, var, gamma, beta, epsilon, relu)
+    rectified = y if relu else None
     rows = x.dtype.type(max(1, x.size // max(1, x.shape[-1])))
 
     def backward(grads, needs):
         dy, dmean, dvar = (part if part is None else widened(part)[0] for part in grads)
         dx = dgamma = dbeta = None
         if dy is not None:
-            dx, dgamma, dbeta = k.batch_norm_grad(dy, x, mean, var, gamma, epsilon)
+            dx, dgamma, dbeta = k.batch_norm_grad(dy, x, mean, var, gamma, epsilon, rectified)
         if dmean is not None:
             dx = _plus(dx, np.broadcast_to(dmean / rows, x.shape))
         if dvar is not None:
