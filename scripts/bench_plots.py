@@ -5,10 +5,11 @@ import sys
 
 import bench_report
 import peers
-from peers import OURS
+from peers import OURS, PEERS
 
 _RATIO_TICKS = (0.1, 0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
-_SHOWN = ("train", "predict", "predict_one", "first_epoch", "memory")
+_WIDE_TICKS = (0.1, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_SHOWN = ("train", "predict", "predict_one", "call", "call_one", "first_epoch", "memory")
 
 
 def _title(peer):
@@ -33,16 +34,23 @@ def save(draw, result, path):
 
 def rows(pyplot, result):
     """Bars of the ratios of each row, a panel for each number."""
-    metrics = [m for m in bench_report.METRICS if m.key in _SHOWN]
+    metrics = [m for m in bench_report.shown_metrics(result, (OURS,)) if m.key in _SHOWN]
     names = [row["row"] for row in result["rows"]]
     figure, axes = pyplot.subplots(
-        1, len(metrics), figsize=(16, 1.8 + 0.28 * len(names)), sharey=True, layout="constrained"
+        1,
+        len(metrics),
+        figsize=(2.8 * len(metrics), 2.2 + 0.3 * len(names)),
+        sharey=True,
+        layout="constrained",
+        squeeze=False,
     )
+    axes = axes[0]
     for axis, metric in zip(axes, metrics, strict=True):
         _ratio_bars(axis, metric, result, bench_report.others(result))
     axes[0].set_yticks(range(len(names)), names, fontsize=8)
     axes[0].invert_yaxis()
-    axes[-1].legend(fontsize=8)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(PEERS), fontsize=8)
     figure.suptitle(bench_report.caption(result), fontsize=7)
     return figure
 
@@ -59,7 +67,8 @@ def _ratio_bars(axis, metric, result, others):
         axis.barh(places, widths, height, left=1, label=_title(peer))
     axis.set_xscale("log")
     low, high = axis.get_xlim()
-    ticks = [tick for tick in _RATIO_TICKS if low <= tick <= high]
+    ticks = _RATIO_TICKS if high < 30 * low else _WIDE_TICKS
+    ticks = [tick for tick in ticks if low <= tick <= high]
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.set_xticks([], minor=True)
     axis.axvline(1, color="black", linewidth=0.8)
