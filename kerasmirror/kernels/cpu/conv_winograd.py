@@ -24,7 +24,7 @@ import numpy as np
 
 from . import memory, threads
 from .conv_winograd_points import matrices, transposed
-from .conv_winograd_transforms import combination, sandwich
+from .conv_winograd_transforms import combination, prefetch_to_write, sandwich
 from .launch import helper, inlined, kernel, launch
 from .simd import (
     BITS,
@@ -278,12 +278,19 @@ def _rows_times_panel(t, scratch, at, channels, windows, w_at, width, m_at, m_ro
 
 
 @helper
-def _multiply(scratch, windows, tiles, channels, points, v_plane, at, plane, part):
-    """M[point] = V[point] (tiles x C) @ windows[point] (C x filters first to last)."""
+def _multiply(scratch, windows, tiles, channels, points, v_plane, at, plane, part, y, begin, end):
+    """M[point] = V[point] (tiles x C) @ windows[point] (C x filters first to last).
+
+    Meanwhile y[begin:end] comes near the core: writing would wait for its lines (10 % for images
+    that the caches do not hold).
+    """
     first, last, block = part
     lanes = lanes_of(scratch)
     width = VECTORS * lanes
+    share = max(0, end - begin) // (len(points) * len(points)) + 1
     for point in range(len(points) * len(points)):
+        for line in range(begin + point * share, min(end, begin + point * share + share), 16):
+            prefetch_to_write(y, line)
         for panel in range(first, last, width):
             w_at = point * windows.shape[1] + panel * channels
             v_at, m_at = point * v_plane, at + point * plane + panel - first
@@ -345,6 +352,12 @@ def _transform_output(scratch, at, plane, free, bias, floor, y, out, place, tile
                     copy(y, place, scratch, free + (i * m + j) * count, count)
 
 
+@inlined
+def _first_output(row, tall, tile, out):
+    """Where in y a row of tiles begins."""
+    return (row // tall * out[0] + row % tall * len(tile)) * out[1] * out[2]
+
+
 @kernel
 def _convolve(
     lo, hi, thread, x, windows, bias, y, buffer, tile, points, image, out, grid, plan, floor
@@ -368,11 +381,14 @@ def _convolve(
             _transform_input(x, image, place, tile, points, pad, scratch, free, at, v_plane)
         begin = item % parts * portion
         stop = min(filters, begin + portion)
+        y_first = _first_output(start, tall, tile, out) if parts == 1 else y.size
+        y_last = _first_output(end, tall, tile, out)
         for first in range(begin, stop, block):
             last = min(stop, first + block)
             _multiply(
                 scratch, windows, (end - start) * wide, image[2], points,
                 v_plane, m_at, m_plane, (first, last, block),
+                y, y_first if first == 0 else y.size, y_last,
             )  # fmt: skip
             for row in range(start, end):
                 at = m_at + (row - start) * wide * block

@@ -6,9 +6,26 @@ registers, and its factors are constants of the compiled code.
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .simd import Tile, constant, fused_multiply_add, load_vector, pointer, splat, store_vector
+
+
+@intrinsic
+def prefetch_to_write(typing_context, array, offset):
+    """Ask for the cache line of an element that will be written soon."""
+
+    def generate(context, builder, signature, arguments):
+        place = pointer(context, builder, array, *arguments)
+        address = builder.bitcast(place, ir.IntType(8).as_pointer())
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [address.type, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [address, *(ir.Constant(word, value) for value in (1, 2, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
 
 
 def _combination(builder, factors, vectors):
