@@ -143,8 +143,8 @@ def _add_block(
     """Add what a block of outputs contributes, panel by panel of filters."""
     width = len(vectors) * lanes_of(dy)
     for panel in range(0, count, width):
-        # Lines far apart would fall on few places of the first cache.
-        if panel + width <= count and filters <= _BLOCK_FILTERS:
+        # Lines far apart fall on few places of the first cache: a copy of 64 filters' is faster.
+        if panel + width <= count and filters < _BLOCK_FILTERS:
             _add_panel(
                 x, at, dy, dy_at + panel, filters, parts, parts_at, offsets, places, height, vectors
             )
