@@ -26,12 +26,13 @@ _ROW = 4  # outputs that direct takes at a time
 _NEAR_WEIGHTS = 1 << 17  # elements of w that stay in a core's second cache beside the rest
 _NEAR_SUMS = 1 << 18
 _APART = 1024  # bytes
+_MANY_CHANNELS = 64  # from which what neighbouring outputs read lies too far apart
 _CALL = 20_000  # sums in the time that gemm's further launches take
 _MARGIN = 1.05  # gemm must be better by so much
 # Outputs of all images from which Winograd's algorithm pays, by window: forward and gradient in x,
 # gradient in w.
 _FEWEST = {3: (80, 60), 5: (50, 30)}
-_LEAST_WORK = 4_000_000  # sums below which launches and transforms decide
+_LEAST_WORK = 3_000_000  # sums below which launches and transforms decide
 
 
 @functools.lru_cache(4096)
@@ -78,12 +79,15 @@ def _kernel_costs(step, x_shape, w_shape, geometry, itemsize):
     rows, columns, channels, filters = w_shape
     outputs, taps = _outputs(geometry), rows * columns
     padded = _padded(filters, WIDTH[itemsize])
-    each = 1.8 if channels * geometry.stride[1] * itemsize % _APART == 0 else 1.2
-    each += 0.4 * (taps == 1) + 6 / outputs
+    if channels * geometry.stride[1] * itemsize % _APART == 0:
+        each = 1.8
+    else:
+        each = 1.3 if channels < _MANY_CHANNELS else 1.6
+    each += 0.3 * (taps == 1) + 4 / outputs
     if taps * channels * filters >= _NEAR_SUMS:
         each += 16 / outputs
     direct = each * padded + _whole_images(x_shape, w_shape, outputs)
-    direct += 100 * filters / (x_shape[0] * outputs)
+    direct += 80 * filters / (x_shape[0] * outputs)
     gemm = 1.38 * padded + 40 * filters / (x_shape[0] * outputs)
     gemm += _matrix(w_shape) + 240 / _piece(w_shape, geometry)
     return direct, gemm
