@@ -6,12 +6,15 @@ of itself, of every file of this package that it imports, of the CPU, of the til
 versions involved.
 """
 
+import atexit
 import functools
 import hashlib
 import os
 import re
 import shutil
+import tempfile
 import time
+import warnings
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -21,7 +24,10 @@ _IMPORT = re.compile(r"^[ \t]*from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\
 
 
 def cache_root():
-    """Compiled kernels' folder: KERASMIRROR_CACHE_DIR, else the package, else the user's cache."""
+    """Compiled kernels' folder: KERASMIRROR_CACHE_DIR, else the package, else the user's cache.
+
+    Where neither of these two can be written, a folder that lasts as long as the process.
+    """
     chosen = os.environ.get("KERASMIRROR_CACHE_DIR")
     if chosen:
         return Path(chosen)
@@ -29,7 +35,20 @@ def cache_root():
     if _writable(inside):
         return inside
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(home) / "kerasmirror"
+    outside = Path(home) / "kerasmirror"
+    return outside if _writable(outside) else _temporary_root(str(outside))
+
+
+@functools.cache
+def _temporary_root(refused):
+    folder = tempfile.TemporaryDirectory(prefix="kerasmirror-")
+    atexit.register(folder.cleanup)
+    warnings.warn(
+        f"kerasmirror: compiled kernels cannot be kept in {refused}, so each program compiles them "
+        "anew. Set KERASMIRROR_CACHE_DIR to a folder that can be written.",
+        stacklevel=2,
+    )
+    return Path(folder.name)
 
 
 def cache_folder(source, environment):
@@ -92,6 +111,7 @@ def _folder_of(path, module):
     return base.joinpath(*rest.split(".")) if rest else base
 
 
+@functools.cache
 def _writable(folder):
     try:
         folder.mkdir(parents=True, exist_ok=True)
