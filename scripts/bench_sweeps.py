@@ -35,6 +35,8 @@ VALUES = {
 }
 QUICK = {"batch": (16, 64), "image": (8, 16), "depth": (1, 2), "threads": (1, 2)}
 SAMPLES, QUICK_SAMPLES = 1024, 64
+# Epochs of few steps are repeated: the first ones also fetch memory from the system.
+FEWEST_STEPS = 8
 # As CIFAR row 4 of the paper, with as many layers or as large an image as the sweep says.
 STRUCTURE = "C(3,32,r)x{depth};M(2);DR(0.125);F();D(128,r);DR(0.25);D(10,sm)"
 BATCH = 128
@@ -59,13 +61,15 @@ def spec_of(kind, value, options):
         structure, shape, classes = STRUCTURE.format(depth=depth), (side, side, 3), 10
         batch = BATCH
     batch = min(options.batch or batch, options.samples) if kind != "batch" else batch
+    steps = max(1, options.samples // batch)
+    repeats = 1 if options.quick else -(-FEWEST_STEPS // steps)
     return {
         "structure": structure,
         "shape": shape,
         "classes": classes,
         "batch": batch,
-        "steps": max(1, options.samples // batch),
-        "epochs": options.epochs,
+        "steps": steps,
+        "epochs": max(options.epochs, repeats),
         "cores": cores,
         "seed": processes.SEED,
         "until": "training",

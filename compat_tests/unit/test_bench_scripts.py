@@ -477,7 +477,7 @@ def test_a_sweeps_table_has_ratios_growth_and_failures():
     ("kind", "value", "expected"),
     [
         ("batch", 64, {"batch": 64, "steps": 20, "cores": None}),
-        ("batch", 1280, {"batch": 1280, "steps": 1}),
+        ("batch", 640, {"batch": 640, "steps": 2, "epochs": 4}),
         ("image", 24, {"shape": (24, 24, 3), "batch": 128, "steps": 10}),
         ("threads", 1, {"cores": 1, "structure": paper.NETWORKS["mnist"][0], "steps": 10}),
     ],
