@@ -23,43 +23,37 @@ import functools
 import numpy as np
 
 from . import memory, threads
-from .conv_winograd_points import matrices, transposed
-from .conv_winograd_transforms import combination, prefetch_to_write, sandwich
+from .conv_winograd_grad import grad_kernel as grad_kernel
+from .conv_winograd_tiles import (
+    BLOCK_FILTERS,
+    MATRICES,
+    NARROW,
+    SHORT,
+    TALL,
+    TILES,
+    UNIT,
+    is_short,
+    plane_size,
+    rows_of_tiles,
+    transform_input,
+)
+from .conv_winograd_transforms import prefetch_to_write, sandwich
 from .launch import helper, inlined, kernel, launch
 from .simd import (
-    BITS,
     VECTORS,
     WIDTH,
-    clear,
     copy,
-    hidden,
     lanes_of,
     tile_fma,
-    tile_load,
     tile_store,
     tile_zero,
     transpose_block,
 )
 
-# What is known of a window: the outputs of a tile, the most first.
-TILES = {(3, 3): (5, 4, 2), (5, 5): (4,)}
-_MATRICES = [matrices(m, r) for (r, _), sizes in TILES.items() for m in sizes]
-_input = combination("_input", [b for b, _, _ in _MATRICES])
-_output = sandwich("_output", [a for _, _, a in _MATRICES], finish=True)
-_window = sandwich("_window", [g for _, g, _ in _MATRICES])
-_spread = sandwich("_spread", [transposed(a) for _, _, a in _MATRICES])
-_narrow = sandwich("_narrow", [transposed(g) for _, g, _ in _MATRICES])
+_output = sandwich("_output", [a for _, _, a in MATRICES], finish=True)
+_window = sandwich("_window", [g for _, g, _ in MATRICES])
 
-UNIT = max(BITS // 32, 8)  # channels and filters come in multiples of this
-# Rows of a register tile: 12 or 16 sums hide the latency of a fused multiply-add, and 6 x 2 are
-# what 16 registers hold; what these leave of a count goes in fours, and columns of one vector in
-# eights.
-_TALL, _SHORT, _NARROW = (8 if BITS != 256 else 6), 4, 8
-
-_NEAR = 384 * 1024  # bytes of scratch that stay in a core's second cache
 _ITEMS, _WORK = 8, 400_000  # items wanted, each of so many products at least: 10 microseconds
-_SUMS = 8 << 20  # bytes of the partial sums of the gradient in w
-_BLOCK_FILTERS = 64
 _CHANNELS = 8  # whose windows an item transforms
 
 
@@ -113,9 +107,9 @@ def convolve(x, w, bias, relu, pad, out_size, m):
     windows = _transformed_windows(w, m)
     tall, wide = -(-out_size[0] // m), -(-out_size[1] // m)
     rows, portion = _division(images * tall, wide, channels, filters, n)
-    block = min(portion, _BLOCK_FILTERS)
-    tiles = -(-rows * wide // _NARROW) * _NARROW
-    planes = (_plane(tiles * channels), _plane(tiles * block))
+    block = min(portion, BLOCK_FILTERS)
+    tiles = -(-rows * wide // NARROW) * NARROW
+    planes = (plane_size(tiles * channels), plane_size(tiles * block))
     lines = n * (wide * m + r - 1) * channels
     size = n * n * sum(planes) + max(2 * lines, m * m * block)
     launch(
@@ -144,11 +138,11 @@ def _division(total, wide, channels, filters, n):
     As many rows as stay near the core, or fewer, and a part of the filters, so that a few images
     keep several threads busy.
     """
-    rows = _rows_of_tiles(total, wide, channels + min(filters, _BLOCK_FILTERS), n, 32)
+    rows = rows_of_tiles(total, wide, channels + min(filters, BLOCK_FILTERS), n, 32)
     wanted = min(_ITEMS, total * wide * n * n * channels * filters // _WORK)
     if -(-total // rows) >= wanted:
         return rows, filters
-    rows = min(rows, max(-(-_NARROW // wide), -(-total // wanted)))
+    rows = min(rows, max(-(-NARROW // wide), -(-total // wanted)))
     parts = -(-wanted // -(-total // rows))
     return rows, -(-filters // (parts * WIDTH[4])) * WIDTH[4]
 
@@ -160,27 +154,11 @@ def _no_bias(filters):
     return zeros
 
 
-def _rows_of_tiles(total, wide, depth, n, at_least):
-    """How many rows of tiles an item takes: as many as stay near the core, or `at_least` tiles."""
-    near = _NEAR // (4 * depth * n * n)
-    rows = max(1, max(near, at_least) // wide)
-    return -(-total // -(-total // rows))
-
-
-def _plane(size):
-    """Elements from a point's plane to the next.
-
-    An odd number of cache lines: the same place of all planes then falls into different sets of the
-    first cache.
-    """
-    return (-(-size // 16) | 1) * 16
-
-
 def _transformed_windows(w, m):
     """G w G^T as [point][panel of filters][c][filter]; the last panel may have one vector."""
     r, _, channels, filters = w.shape
     n = m + r - 1
-    out = memory.empty((n * n, _plane(channels * filters)), w.dtype)
+    out = memory.empty((n * n, plane_size(channels * filters)), w.dtype)
     work = threads.chunk_of(filters * n * n * _CHANNELS)
     launch(_transform_windows, channels // _CHANNELS, work, w, out, (0,) * n, (0,) * r)
     return out
@@ -226,50 +204,6 @@ def _turn_windows(lo, hi, thread, w, out):
                 transpose_block(out, at, channels, w, source + c * filters + f, filters)
 
 
-@helper
-def _transform_input(x, image, place, tile, points, pad, scratch, free, at, plane):
-    """V of one row of tiles: B d B^T at scratch[at + point * plane + tile * C].
-
-    First B d for all columns of a row of tiles, which neighbours share, then (B d) B^T.
-    """
-    height, width, channels = image
-    number, row, wide = place
-    top, left = pad
-    m, n, lanes = len(tile), len(points), lanes_of(x)
-    columns = wide * m + n - m
-    line, own = columns * channels, width * channels
-    source = (number * height + row * m - top) * own
-    present = min(width, columns - left) * channels
-    start = free + left * channels
-    if row * m >= top and row * m - top + n <= height:
-        for e in range(0, present, lanes):
-            _input(points, points, x, source + e, own, scratch, start + e, line)
-    else:
-        rows = free + n * line
-        for i in range(n):
-            if 0 <= row * m - top + i < height:
-                copy(scratch, rows + i * present, x, source + i * own, present)
-            else:
-                clear(scratch, rows + i * present, present)
-        for e in range(0, present, lanes):
-            _input(points, points, scratch, rows + e, present, scratch, start + e, line)
-    rest = left * channels + present
-    for i in range(n):
-        clear(scratch, free + i * line, left * channels)
-        clear(scratch, free + i * line + rest, line - rest)
-        for k in range(wide):
-            source, target = free + i * line + k * m * channels, at + k * channels
-            target += i * n * plane
-            for c in range(0, channels, lanes):
-                _input(points, points, scratch, source + c, channels, scratch, target + c, plane)
-
-
-@inlined
-def _is_short(left):
-    """Whether a register tile takes 4 of the `left` rows, so that few or none are in vain."""
-    return left <= _SHORT or _TALL < left <= 2 * _SHORT
-
-
 @inlined
 def _rows_times_panel(t, scratch, at, channels, windows, w_at, width, m_at, m_row):
     for c in range(channels):
@@ -298,17 +232,17 @@ def _multiply(scratch, windows, tiles, channels, points, v_plane, at, plane, par
             row = 0
             while row < tiles:
                 if not wide:
-                    t = tile_zero(scratch, _NARROW, 1)
+                    t = tile_zero(scratch, NARROW, 1)
                     _rows_times_panel(t, scratch, v_at, channels, windows, w_at, lanes, m_at, block)
-                    step = _NARROW
-                elif _is_short(tiles - row):
-                    t = tile_zero(scratch, _SHORT, VECTORS)
+                    step = NARROW
+                elif is_short(tiles - row):
+                    t = tile_zero(scratch, SHORT, VECTORS)
                     _rows_times_panel(t, scratch, v_at, channels, windows, w_at, width, m_at, block)
-                    step = _SHORT
+                    step = SHORT
                 else:
-                    t = tile_zero(scratch, _TALL, VECTORS)
+                    t = tile_zero(scratch, TALL, VECTORS)
                     _rows_times_panel(t, scratch, v_at, channels, windows, w_at, width, m_at, block)
-                    step = _TALL
+                    step = TALL
                 row += step
                 v_at += step * channels
                 m_at += step * block
@@ -378,7 +312,7 @@ def _convolve(
         for row in range(start, end):
             at = (row - start) * wide * image[2]
             place = (row // tall, row % tall, wide)
-            _transform_input(x, image, place, tile, points, pad, scratch, free, at, v_plane)
+            transform_input(x, image, place, tile, points, pad, scratch, free, at, v_plane)
         begin = item % parts * portion
         stop = min(filters, begin + portion)
         y_first = _first_output(start, tall, tile, out) if parts == 1 else y.size
@@ -396,173 +330,4 @@ def _convolve(
                 _transform_output(
                     scratch, at, m_plane, free, bias, floor, y, out, place, tile, points,
                     (first, last, block),
-                )  # fmt: skip
-
-
-def grad_kernel(dy, x, pad, m, r=3):
-    """The gradient in w (r, r, C, F); `pad` (top, left)."""
-    images, *image = x.shape
-    channels, filters = x.shape[3], dy.shape[3]
-    n = m + r - 1
-    tall, wide = -(-dy.shape[1] // m), -(-dy.shape[2] // m)
-    blocks = -(-filters // _BLOCK_FILTERS)
-    block = -(-filters // (blocks * WIDTH[4])) * WIDTH[4]
-    sums = n * n * channels * block
-    slabs = max(4, min(16, _SUMS // (4 * sums * blocks)))
-    rows = _rows_of_tiles(images * tall, wide, channels + block, n, 64)
-    per_slab = -(-images * tall // (rows * slabs)) * rows
-    slabs = -(-images * tall // per_slab)
-    planes = (_plane(rows * wide * channels), _plane(rows * wide * block))
-    lines = n * (wide * m + r - 1) * channels
-    size = n * n * sum(planes) + max(2 * lines, m * m * block)
-    parts = memory.empty((slabs * blocks, n * n, _plane(channels * block)), x.dtype)
-    launch(
-        _correlate,
-        slabs * blocks,
-        1,
-        x.reshape(-1),
-        dy.reshape(-1),
-        parts,
-        threads.scratch(size, x.dtype),
-        (0,) * m,
-        (0,) * n,
-        tuple(image),
-        dy.shape[1:],
-        (images * tall, tall, wide, rows, per_slab),
-        (*pad, *planes, block),
-    )
-    dw = memory.empty((r, r, channels, filters), x.dtype)
-    work = threads.chunk_of(n * n * filters * slabs)
-    launch(_add_windows, channels, work, parts, dw, block, (0,) * r, (0,) * n)
-    return dw
-
-
-@helper
-def _spread_tile(points, tile, dy, source, row, filters, count, scratch, target, plane):
-    for f in range(0, count, lanes_of(dy)):
-        _spread(
-            points, tile, dy, source + f, row, filters,
-            scratch, target + f, len(points) * plane, plane,
-        )  # fmt: skip
-
-
-@helper
-def _spread_output(dy, out, place, tile, points, part, scratch, free, at, plane):
-    """A^T dY A of one row of tiles for filters first to last."""
-    height, width, filters = out
-    number, row, wide = place
-    first, last, block = part
-    m, count = len(tile), last - first
-    deep = min(m, height - row * m)
-    for k in range(wide):
-        across = min(m, width - k * m)
-        source = ((number * height + row * m) * width + k * m) * filters + first
-        target = at + k * block
-        if deep == m and across == m:
-            _spread_tile(
-                points, tile, dy, source, width * filters, filters, count, scratch, target, plane
-            )
-        else:
-            clear(scratch, free, m * m * count)
-            for i in range(deep):
-                for j in range(across):
-                    place = source + (i * width + j) * filters
-                    copy(scratch, free + (i * m + j) * count, dy, place, count)
-            _spread_tile(
-                points, tile, scratch, free, m * count, count, count, scratch, target, plane
-            )
-
-
-@inlined
-def _add_outer_products(t, scratch, tiles, at, channels, w_at, sums, place, block):
-    t = tile_load(t, sums, place, block)
-    for _ in range(tiles):
-        t = tile_fma(t, scratch, at, 1, scratch, w_at)
-        at = hidden(at + channels)
-        w_at = hidden(w_at + block)
-    tile_store(t, sums, place, block)
-
-
-@helper
-def _multiply_turned(scratch, tiles, channels, count, v_plane, s_at, s_plane, sums, block):
-    """sums[point] += V[point].T (C x tiles) @ spread[point] (tiles x F)."""
-    width = VECTORS * lanes_of(scratch)
-    for point in range(sums.shape[0]):
-        for panel in range(0, count, width):
-            at, w_at = point * v_plane, s_at + point * s_plane + panel
-            place = point * sums.shape[1] + panel
-            wide = panel + width <= count
-            row = 0
-            while row < channels:
-                if not wide:
-                    t = tile_zero(sums, _NARROW, 1)
-                    _add_outer_products(t, scratch, tiles, at, channels, w_at, sums, place, block)
-                    step = _NARROW
-                elif _is_short(channels - row):
-                    t = tile_zero(sums, _SHORT, VECTORS)
-                    _add_outer_products(t, scratch, tiles, at, channels, w_at, sums, place, block)
-                    step = _SHORT
-                else:
-                    t = tile_zero(sums, _TALL, VECTORS)
-                    _add_outer_products(t, scratch, tiles, at, channels, w_at, sums, place, block)
-                    step = _TALL
-                row += step
-                at += step
-                place += step * block
-
-
-@kernel
-def _correlate(lo, hi, thread, x, dy, parts, buffer, tile, points, image, out, grid, plan):
-    # One item is one slab of rows of tiles times one block of filters; its sums are its own.
-    total, tall, wide, rows, per_slab = grid
-    v_plane, s_plane, block = plan[2:]
-    pad = plan[:2]
-    scratch = buffer[thread]
-    channels = image[2]
-    blocks = (out[2] + block - 1) // block
-    s_at = parts.shape[1] * v_plane
-    free = s_at + parts.shape[1] * s_plane
-    for item in range(lo, hi):
-        slab, first = item // blocks, item % blocks * block
-        last = min(out[2], first + block)
-        clear(parts, item * parts[0].size, parts[0].size)
-        finish = min(total, slab * per_slab + per_slab)
-        for start in range(slab * per_slab, finish, rows):
-            end = min(finish, start + rows)
-            for row in range(start, end):
-                k = (row - start) * wide
-                place = (row // tall, row % tall, wide)
-                _transform_input(
-                    x, image, place, tile, points, pad, scratch, free, k * channels, v_plane
-                )
-                _spread_output(
-                    dy, out, place, tile, points, (first, last, block),
-                    scratch, free, s_at + k * block, s_plane,
-                )  # fmt: skip
-            _multiply_turned(
-                scratch, (end - start) * wide, channels, last - first, v_plane, s_at, s_plane,
-                parts[item], block,
-            )  # fmt: skip
-
-
-@kernel
-def _add_windows(lo, hi, thread, parts, dw, block, window, points):
-    # One item is one input channel: its slabs' sums are added in order, then G^T sums G.
-    channels, filters, n = dw.shape[2], dw.shape[3], len(points)
-    blocks = (filters + block - 1) // block
-    tap, plane = channels * filters, parts.shape[2]
-    for c in range(lo, hi):
-        for item in range(blocks):
-            for other in range(item + blocks, parts.shape[0], blocks):
-                for p in range(n * n):
-                    total = parts[item, p, c * block : c * block + block]
-                    part = parts[other, p, c * block : c * block + block]
-                    for f in range(block):
-                        total[f] += part[f]
-            for f in range(0, min(block, filters - item * block), lanes_of(dw)):
-                source = item * n * n * plane + c * block + f
-                target = c * filters + item * block + f
-                _narrow(
-                    window, points, parts, source, n * plane, plane,
-                    dw, target, len(window) * tap, tap,
                 )  # fmt: skip
