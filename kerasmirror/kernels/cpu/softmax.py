@@ -21,6 +21,8 @@ __all__ = [
     "sparse_cross_entropy_from_logits_grad",
 ]
 
+_TOGETHER = 2048  # elements
+
 
 def softmax(x: np.ndarray) -> np.ndarray:
     """e^x / sum(e^x) of each row."""
@@ -62,7 +64,7 @@ def sparse_cross_entropy_from_logits_grad(dloss, p, labels) -> np.ndarray:
     """Gradient for the logits: dloss * (p - onehot(label)); NaN where a label is not in [0, K)."""
     p = np.ascontiguousarray(p)
     dx = memory.empty(p.shape, p.dtype)
-    dloss = np.ascontiguousarray(np.broadcast_to(dloss, p.shape[:-1]), p.dtype).reshape(-1)
+    dloss = _factors(dloss, p)
     labels = np.ascontiguousarray(labels, np.int64).reshape(-1)
     _launch_rows(_sparse_loss_grad, _rows(p), dloss, labels, _rows(dx))
     return dx
@@ -88,22 +90,33 @@ def cross_entropy_from_logits_grad(dloss, p, targets) -> np.ndarray:
     """
     p = np.ascontiguousarray(p)
     dx = memory.empty(p.shape, p.dtype)
-    dloss = np.ascontiguousarray(np.broadcast_to(dloss, p.shape[:-1]), p.dtype).reshape(-1)
+    dloss = _factors(dloss, p)
     targets = np.ascontiguousarray(targets, p.dtype)
     _launch_rows(_loss_grad, _rows(p), _rows(targets), dloss, _rows(dx))
     return dx
 
 
 def _map_rows(body, *arrays):
-    arrays = [np.ascontiguousarray(a) for a in arrays]
     y = memory.empty(arrays[0].shape, arrays[0].dtype)
     _launch_rows(body, *(_rows(a) for a in arrays), _rows(y))
     return y
 
 
 def _rows(x):
+    """x as contiguous rows of its last axis."""
+    if not x.flags.c_contiguous:
+        x = np.ascontiguousarray(x)
+    if x.ndim == 2:
+        return x
     width = x.shape[-1]
     return x.reshape(x.size // width if width else 0, width)
+
+
+def _factors(dloss, p):
+    """dloss for each row of p, flat."""
+    if np.shape(dloss) != p.shape[:-1]:
+        dloss = np.broadcast_to(dloss, p.shape[:-1])
+    return np.ascontiguousarray(dloss, p.dtype).reshape(-1)
 
 
 def _launch_rows(body, x, *others):
@@ -171,12 +184,25 @@ def _total_product(x, y):
 
 
 @inlined
-def _exponentials(x, y):
-    """y = e^(x - largest); gives (largest, sum of y). A NaN in x makes the sum NaN."""
-    largest = _largest(x)
-    for i in range(x.size):
-        y[i] = vectormath.exp(x[i] - largest)
-    return largest, _total(y)
+def _exponentials(x, y, lo, hi):
+    """y = e^(x - largest of the row) for rows lo to hi.
+
+    All rows in one loop: row by row, most of ten classes would not fill a vector.
+    """
+    for n in range(lo, hi):
+        row, out = x[n], y[n]
+        largest = _largest(row)
+        for i in range(row.size):
+            out[i] = row[i] - largest
+    flat = y[lo:hi].reshape((hi - lo) * y.shape[1])
+    for i in range(flat.size):
+        flat[i] = vectormath.exp(flat[i])
+
+
+@inlined
+def _rows_at_once(x):
+    """How many rows to take together, so that they stay in the first cache."""
+    return max(1, _TOGETHER // max(1, x.shape[1]))
 
 
 @inlined
@@ -187,9 +213,12 @@ def _scale(y, factor):
 
 @kernel
 def _softmax(lo, hi, thread, x, y):
-    for n in range(lo, hi):
-        _, total = _exponentials(x[n], y[n])
-        _scale(y[n], x.dtype.type(1) / total)
+    step = _rows_at_once(x)
+    for start in range(lo, hi, step):
+        stop = min(start + step, hi)
+        _exponentials(x, y, start, stop)
+        for n in range(start, stop):
+            _scale(y[n], x.dtype.type(1) / _total(y[n]))
 
 
 @kernel
@@ -203,12 +232,15 @@ def _softmax_grad(lo, hi, thread, y, dy, dx):
 
 @kernel
 def _log_softmax(lo, hi, thread, x, y):
-    for n in range(lo, hi):
-        row, out = x[n], y[n]
-        largest, total = _exponentials(row, out)
-        shift = vectormath.log(total)
-        for i in range(row.size):
-            out[i] = (row[i] - largest) - shift
+    step = _rows_at_once(x)
+    for start in range(lo, hi, step):
+        stop = min(start + step, hi)
+        _exponentials(x, y, start, stop)
+        for n in range(start, stop):
+            row, out = x[n], y[n]
+            largest, shift = _largest(row), vectormath.log(_total(out))
+            for i in range(row.size):
+                out[i] = (row[i] - largest) - shift
 
 
 @kernel
@@ -222,14 +254,17 @@ def _log_softmax_grad(lo, hi, thread, y, dy, dx):
 
 @kernel
 def _sparse_loss(lo, hi, thread, x, labels, loss, p):
-    for n in range(lo, hi):
-        largest, total = _exponentials(x[n], p[n])
-        _scale(p[n], x.dtype.type(1) / total)
-        label = labels[n]
-        if 0 <= label < x.shape[1]:
-            loss[n] = vectormath.log(total) - (x[n, label] - largest)
-        else:
-            loss[n] = x.dtype.type(np.nan)
+    step = _rows_at_once(x)
+    for start in range(lo, hi, step):
+        stop = min(start + step, hi)
+        _exponentials(x, p, start, stop)
+        for n in range(start, stop):
+            total, label = _total(p[n]), labels[n]
+            _scale(p[n], x.dtype.type(1) / total)
+            if 0 <= label < x.shape[1]:
+                loss[n] = vectormath.log(total) - (x[n, label] - _largest(x[n]))
+            else:
+                loss[n] = x.dtype.type(np.nan)
 
 
 @kernel
@@ -246,17 +281,20 @@ def _sparse_loss_grad(lo, hi, thread, p, dloss, labels, dx):
 
 @kernel
 def _loss(lo, hi, thread, x, targets, loss, p):
-    for n in range(lo, hi):
-        row, weights = x[n], targets[n]
-        largest, total = _exponentials(row, p[n])
-        _scale(p[n], x.dtype.type(1) / total)
-        shift = vectormath.log(total)
-        # A target of 0 counts nothing, also where the logit is -inf: 0 * inf would be NaN.
-        sum_ = x.dtype.type(0)
-        for i in range(row.size):
-            if weights[i] != x.dtype.type(0):
-                sum_ += weights[i] * (shift - (row[i] - largest))
-        loss[n] = sum_
+    step = _rows_at_once(x)
+    for start in range(lo, hi, step):
+        stop = min(start + step, hi)
+        _exponentials(x, p, start, stop)
+        for n in range(start, stop):
+            row, weights, total = x[n], targets[n], _total(p[n])
+            _scale(p[n], x.dtype.type(1) / total)
+            largest, shift = _largest(row), vectormath.log(total)
+            # A target of 0 counts nothing, also where the logit is -inf: 0 * inf would be NaN.
+            sum_ = x.dtype.type(0)
+            for i in range(row.size):
+                if weights[i] != x.dtype.type(0):
+                    sum_ += weights[i] * (shift - (row[i] - largest))
+            loss[n] = sum_
 
 
 @kernel
