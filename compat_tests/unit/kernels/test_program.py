@@ -100,6 +100,14 @@ def test_zeros_are_cleared_in_each_run(rng):
     np.testing.assert_array_equal(program.run([x])[0][0], np.zeros((16, 64)))
 
 
+def test_single_values_run_too(rng):
+    x, other = rng.normal(size=(2, 1)).astype("f")
+    arena = k.Arena()
+    _, program, _ = record(lambda x: [k.relu(x)], [x], arena=arena)
+    assert arena.n_bytes == 64
+    np.testing.assert_array_equal(program.run([other])[0][0], np.maximum(other, 0))
+
+
 @pytest.mark.parametrize(
     "compute",
     [

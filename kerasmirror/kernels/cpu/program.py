@@ -34,8 +34,6 @@ from .workers import share
 __all__ = ["Arena", "Program", "Recorder", "is_recording", "keys_drawn"]
 
 _ROW = 4  # words of a noted launch: entry, items, chunk, address of its table
-# A free block serves a request that is smaller by less than this factor.
-_SLACK = 4
 # Python's word for `seed % modulus` of kerasmirror.random: TensorFlow's seeds are int32.
 _SEED_MODULUS = 2**31 - 2
 
@@ -62,7 +60,7 @@ class Arena:
         self.lock = threading.Lock()
 
     def new_block(self, n_bytes):
-        """One more block of at least `n_bytes`; gives its number."""
+        """One more block of `n_bytes`; gives its number."""
         self.blocks.append(memory.take(n_bytes))
         self.n_bytes += self.blocks[-1].nbytes
         return len(self.blocks) - 1
@@ -111,7 +109,10 @@ class Recorder:
         self._input_places = [[] for _ in inputs]
         self._lease_of_word = {}
         self._addresses = []  # sorted (address, number) of the blocks that were handed out
-        self._free = sorted((block.nbytes, i) for i, block in enumerate(arena.blocks))
+        # By size, as in the pool: a block that served smaller arrays too would be missing later.
+        self._free = {}
+        for number, block in enumerate(arena.blocks):
+            self._free.setdefault(block.nbytes, []).append(number)
         self._live = {}
         self._lease_of_block = {}
         self._leases = 0
@@ -135,12 +136,9 @@ class Recorder:
         """An array from the arena; its memory is free again when it dies."""
         if not n_bytes:
             return np.empty(shape, dtype)
-        wanted = max(64, memory.size_class(n_bytes))
-        at = bisect.bisect_left(self._free, (wanted, -1))
-        if at < len(self._free) and self._free[at][0] <= _SLACK * wanted:
-            _, number = self._free.pop(at)
-        else:
-            number = self._arena.new_block(wanted)
+        size = memory.size_class(max(64, n_bytes))
+        free = self._free.get(size)
+        number = free.pop() if free else self._arena.new_block(size)
         block = self._arena.blocks[number]
         if number not in self._lease_of_block:
             address = np.frombuffer(block, np.uint8).ctypes.data
@@ -162,7 +160,7 @@ class Recorder:
     def _died(self, lease):
         if self._live.pop(id(lease), None) is not None:
             number = lease.number
-            bisect.insort(self._free, (self._arena.blocks[number].nbytes, number))
+            self._free.setdefault(self._arena.blocks[number].nbytes, []).append(number)
 
     def _block_at(self, address):
         at = bisect.bisect_right(self._addresses, (address, len(self._arena.blocks))) - 1
