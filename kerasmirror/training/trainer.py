@@ -55,7 +55,9 @@ class Trainer:
     ):
         """Set optimizer, loss and metrics.
 
-        `run_eagerly` and `jit_compile` change nothing: everything runs eagerly and compiled.
+        With `run_eagerly` every pass runs layer by layer; without, a model of known layers may run
+        what it has run before as one recorded program, with the same results. `jit_compile` changes
+        nothing: kernels are always compiled.
         `steps_per_execution` batches run between two calls of the callbacks.
         Raises: ValueError for unknown names; the model keeps what it was compiled with before.
         """
