@@ -1,0 +1,92 @@
+"""The inner loops of the main kernels as machine code for other CPUs, which is not run."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+# Compiles two kernels for the CPU that numba is told; prints the tile and, of the loop with most
+# fused multiply-adds of each, their number and how often it touches a vector on the stack.
+PROGRAM = r"""
+import json, re, sys
+import llvmlite.binding as llvm
+import numpy as np
+from numba.core import codegen
+import kerasmirror as keras
+from kerasmirror.commands import ahead
+from kerasmirror.kernels import for_device
+from kerasmirror.kernels.cpu.compiling import cached_on_disk
+
+triple, cpu, fused, spilled = sys.argv[1:]
+simd, modules = for_device("cpu").simd, []
+finalize = codegen.CPUCodeLibrary._finalize_final_module
+
+def note(library):
+    modules.append(str(library._final_module))
+    finalize(library)
+
+codegen.CPUCodeLibrary._finalize_final_module = note
+
+def step():
+    conv = keras.layers.Conv2D(32, 3, strides=2, activation="relu")
+    layers = [keras.layers.Input((9, 9, 16)), conv, keras.layers.Flatten(), keras.layers.Dense(32)]
+    model = keras.Sequential(layers)
+    model.compile("sgd", "mse")
+    model.train_on_batch(np.zeros((4, 9, 9, 16), np.float32), np.zeros((4, 32), np.float32))
+
+llvm.initialize_all_targets()
+llvm.initialize_all_asmprinters()
+machine = llvm.Target.from_triple(triple).create_target_machine(
+    cpu=cpu, features=",".join(sorted("+" + name for name in simd.FEATURES)), opt=3)
+found = {}
+for kernel, args in ahead.notes_of(step):
+    if kernel.name.strip("_") not in ("gemm", "gather"):
+        continue
+    with cached_on_disk(kernel.source):
+        kernel._compile(args)
+    text = re.sub('target triple = ".*"', f'target triple = "{triple}"', modules[-1])
+    text = re.sub('target datalayout = ".*"', f'target datalayout = "{machine.target_data}"', text)
+    code = machine.emit_assembly(llvm.parse_assembly(text))
+    loops = []
+    for block in re.split(r"\n(?=\.LBB\w+:)", code):
+        label = re.match(r"(\.LBB\w+):", block)
+        if label and re.search(r"\s(j\w+|b\.\w+|t?bn?z|cbn?z)\s.*" + re.escape(label[1]) + r"\b", block):
+            loops.append((len(re.findall(fused, block)), len(re.findall(spilled, block))))
+    found[kernel.name.strip("_")] = max(loops)
+print(json.dumps([simd.BITS, simd.ROWS * simd.VECTORS, found]))
+"""
+
+X86 = "x86_64-unknown-linux-gnu"
+FUSED = {"ymm": r"vfn?madd\w+ps\s.*%ymm", "zmm": r"vfn?madd\w+ps\s.*%zmm"}
+ON_STACK = r"vmov\w+\s+(%[yz]mm\d+, -?\d*\(%rsp\)|-?\d*\(%rsp\), %[yz]mm\d+)"
+AVX2 = "+avx,+avx2,+fma,+bmi,+bmi2,+sse4.2"
+AVX512 = AVX2 + ",+avx512f,+avx512vl,+avx512dq,+avx512bw"
+CPUS = {
+    "haswell": (256, AVX2, "ymm"),
+    "skylake-avx512": (512, AVX512, "zmm"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", CPUS)
+def test_inner_loops_are_full_of_fused_vectors_and_spill_none(cpu, tmp_path):
+    bits, features, register = CPUS[cpu]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, X86, cpu, FUSED[register], ON_STACK],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "NUMBA_CPU_NAME": cpu,
+            "NUMBA_CPU_FEATURES": features,
+            "KERASMIRROR_CACHE_DIR": str(tmp_path),
+            "KERASMIRROR_COMPILE_HELPERS": "0",
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    tile_bits, sums, found = json.loads(done.stdout)
+    assert tile_bits == bits and set(found) == {"gemm", "gather"}
+    for name, (fused, on_stack) in found.items():
+        assert fused >= sums and on_stack == 0, name
