@@ -52,6 +52,7 @@ def _small_windows():
         _convolution((16, 16, 3), _conv(32, 3), _conv(32, 3), layers.MaxPooling2D(2)),
         _convolution((14, 14, 1), _conv(32, 3), _conv(64, 3), layers.MaxPooling2D(2)),
         _convolution((16, 16, 1), _conv(8, 3), _conv(16, 3), layers.MaxPooling2D(4)),
+        _convolution((7, 7, 64), _conv(128, 3), _conv(128, 3), layers.MaxPooling2D(2)),
     ]
 
 
