@@ -99,7 +99,7 @@ def test_errors_stay_small_with_many_channels(r, m, monkeypatch):
     case = sample(np.random.default_rng(1), 2, (15, 15), 128, 128, r, geometry)
     monkeypatch.setattr(conv, "_algorithm", "winograd")
     monkeypatch.setattr(conv_winograd, "tile_size", lambda *arguments: m)
-    assert max(errors(*case, geometry)) < 2e-5
+    assert max(errors(*case, geometry)) < (3e-6 if m + r - 1 <= 6 else 2e-5)
 
 
 def test_images_that_padding_surrounds_are_read_inside_only(monkeypatch):

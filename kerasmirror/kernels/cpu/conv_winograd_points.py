@@ -11,21 +11,23 @@ https://arxiv.org/abs/1803.10986: small, in pairs of opposite sign and of invers
 
 from fractions import Fraction
 
-# Float32 errors of the largest value with these points, of 16 to 128 channels: F(2, 3) 1e-6,
-# F(4, 3), F(5, 3) and F(4, 5) 1e-5. F(5, 5) and F(7, 3), of nine points, would have more than 1e-4.
-_HALF = Fraction(1, 2)
+# Found by trying fractions of small powers of two on random images, for the passes forward and
+# backward together. Float32 errors of six points are as a direct sum's: 1e-6 of the largest value
+# forward, a third of what 0, 1, -1, 2, -2 give; in the gradient of the window, 3e-6, an eighth.
+# Seven and eight points, which pairs with 1/4 and 1/2 serve best, stay within 1e-5. F(5, 5) and
+# F(7, 3), of nine points, would have more than 1e-4.
 _POINTS = {
-    4: (0, 1, -1),
-    6: (0, 1, -1, 2, -2),
-    7: (0, 1, -1, 2, -2, _HALF),
-    8: (0, 1, -1, 2, -2, _HALF, -_HALF),
+    4: (0, 1),
+    6: (0, Fraction(3, 4), Fraction(3, 2)),
+    7: (Fraction(1, 4), Fraction(3, 4), 2),
+    8: (0, Fraction(1, 2), 1, 2),
 }
 
 
 def matrices(m, r):
     """(B, G, A) of F(m, r), Fractions of shapes (n, n), (n, r) and (m, n), n = m + r - 1."""
     n = m + r - 1
-    points = [Fraction(p) for p in _POINTS[n]]
+    points = [Fraction(sign * p) for p in _POINTS[n] for sign in (1, -1) if p or sign > 0]
     b, g = [], []
     for p in points:
         others = [q for q in points if q != p]

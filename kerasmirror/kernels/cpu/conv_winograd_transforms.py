@@ -82,12 +82,30 @@ def _matrix_times(builder, matrix, vectors):
     for i, j in _pairs(rows):
         same = [a if a == b else 0 for a, b in zip(rows[i], rows[j], strict=True)]
         other = [a if a != b else 0 for a, b in zip(rows[i], rows[j], strict=True)]
+        other, scale = _without_factor(other)
         x, y = _combination(builder, same, vectors), _combination(builder, other, vectors)
-        results[i], results[j] = builder.fadd(x, y), builder.fsub(x, y)
+        results[i] = _scaled_sum(builder, y, scale, x)
+        results[j] = _scaled_sum(builder, y, -scale, x)
     for i, row in enumerate(rows):
         if results[i] is None:
             results[i] = _combination(builder, row, vectors)
     return results
+
+
+def _without_factor(row):
+    """The row divided by its first factor that is not 0, and this factor."""
+    scale = next((factor for factor in row if factor), 1)
+    return [factor / scale for factor in row], scale
+
+
+def _scaled_sum(builder, x, scale, y):
+    """scale * x + y."""
+    if scale == 1:
+        return builder.fadd(y, x)
+    if scale == -1:
+        return builder.fsub(y, x)
+    times = ir.Constant(x.type, [float(scale)] * x.type.count)
+    return fused_multiply_add(builder, x, times, y)
 
 
 def _by_shape(matrices):
@@ -143,6 +161,9 @@ def sandwich(name, matrices, finish=False):
 
     def emit(context, builder, signature, arguments):
         matrix = matrices[signature.args[0].count, signature.args[1].count]
+        if finish:
+            # What a row has in common is multiplied in with the bias, at no cost.
+            matrix, scales = zip(*map(_without_factor, matrix), strict=True)
         kinds, arguments = signature.args[2:], arguments[2:]
         vector = Tile(kinds[0].dtype, 1, 1).llvm_vector
         start = pointer(context, builder, kinds[0], arguments[0], arguments[1])
@@ -159,7 +180,10 @@ def sandwich(name, matrices, finish=False):
         for i in range(len(matrix)):
             values = _matrix_times(builder, matrix, [column[i] for column in half])
             if finish:
-                values = [builder.fadd(value, bias) for value in values]
+                values = [
+                    _scaled_sum(builder, value, scales[i] * scale, bias)
+                    for value, scale in zip(values, scales, strict=True)
+                ]
                 values = [
                     builder.select(builder.fcmp_ordered("<", value, floor), floor, value)
                     for value in values
