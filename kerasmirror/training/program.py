@@ -268,7 +268,7 @@ def _repeats(program, inputs, copies, states):
     """Whether the program gives the recorded results again, from memory full of NaN."""
     after = [state.copy() for state in states]
     program.undo_draws()
-    program.arena.fill(0xFF)
+    program.fill_memory(0xFF)
     fresh, kept = program.run(inputs)
     same = all(
         a.tobytes() == b.tobytes()

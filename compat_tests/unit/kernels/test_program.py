@@ -96,7 +96,7 @@ def test_zeros_are_cleared_in_each_run(rng):
 
     arena = k.Arena()
     _, program, _ = record(compute, [x], arena=arena)
-    arena.fill(0xFF)
+    program.fill_memory(0xFF)
     np.testing.assert_array_equal(program.run([x])[0][0], np.zeros((16, 64)))
 
 

@@ -69,11 +69,6 @@ class Arena:
         """Leave the memory to whoever still has arrays in it."""
         self.blocks = []
 
-    def fill(self, byte):
-        """Set every byte."""
-        for block in self.blocks:
-            np.frombuffer(block, np.uint8).fill(byte)
-
     def __del__(self):
         for block in self.blocks:
             memory.give(block)
@@ -275,6 +270,7 @@ class Program:
         self._input_places = recorder._input_places
         self._fresh = fresh
         self._kept = kept
+        self._block_numbers = list(recorder._lease_of_block)
         self._table = np.array(recorder._words or [0], np.int64)
         self._words = memoryview(self._table)
         start = self._table.ctypes.data
@@ -329,6 +325,11 @@ class Program:
         run = _runner or _compiled_runner()
         run(self._rows.ctypes.data, len(self._rows), n_threads, workers.address)
         return fresh, self._kept
+
+    def fill_memory(self, byte):
+        """Set every byte of the arena that the launches read or write."""
+        for number in self._block_numbers:
+            np.frombuffer(self.arena.blocks[number], np.uint8).fill(byte)
 
     def undo_draws(self):
         """Take the states of draws back to before the last run."""
