@@ -18,7 +18,7 @@ from kerasmirror.ops.tensor import cast, to_tensor
 _GREY = (0.2989, 0.5870, 0.1140)
 
 
-def _grey_spec(images, data_format=None):
+def _grey_spec(images, data_format):
     axis = _grey_axis(images, data_format)
     shape = list(images.shape)
     shape[axis] = 1
@@ -56,7 +56,7 @@ def rgb_to_grayscale(images, data_format=None):
 
 
 def _same_spec(owner):
-    def spec(images, data_format=None):
+    def spec(images, data_format):
         _check_colours(images, data_format, owner)
         return tuple(images.shape), images.dtype
 

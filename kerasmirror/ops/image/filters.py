@@ -30,7 +30,7 @@ def _each_channel(images, window, padding):
     return depthwise_conv(images, kernel, 1, padding, "channels_last")
 
 
-def _blurred_spec(images, kernel_size=(3, 3), sigma=(1.0, 1.0), data_format=None):
+def _blurred_spec(images, **options):
     check_rank(images, "ops.image.gaussian_blur")
     return tuple(images.shape), images.dtype
 
@@ -91,16 +91,7 @@ def sobel_edges(images, data_format=None):
     return transpose(edges, (0, 3, 1, 2, 4)) if first else edges
 
 
-def _similarity_spec(
-    image1,
-    image2,
-    max_val=1.0,
-    filter_size=11,
-    filter_sigma=1.5,
-    k1=0.01,
-    k2=0.03,
-    data_format=None,
-):
+def _similarity_spec(image1, image2, **options):
     for name, image in (("image1", image1), ("image2", image2)):
         check_rank(image, "ops.image.ssim", name)
     return tuple(image1.shape[:-3]), image1.dtype

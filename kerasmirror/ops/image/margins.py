@@ -45,18 +45,21 @@ def _check_not_negative(owner, name, value):
         raise ValueError(f"{owner}: `{name}` must be at least 0. Received: {name}={value}")
 
 
-def _margins(owner, images, vertical, horizontal, kind, sign, data_format):
+def _margins(owner, images, kind, sign, data_format, **given):
     """The axes of height and width, and (before, after, target) of both."""
     check_rank(images, owner)
     axes = spatial_axes(data_format, owner)
-    names = (
-        (f"top_{kind}", f"bottom_{kind}", "target_height"),
-        (f"left_{kind}", f"right_{kind}", "target_width"),
-    )
-    margins = [
-        _axis_margins(owner, axis_names, *given, images.shape[axis], sign)
-        for axis_names, given, axis in zip(names, (vertical, horizontal), axes, strict=True)
-    ]
+    margins = []
+    for names, axis in zip(
+        (
+            (f"top_{kind}", f"bottom_{kind}", "target_height"),
+            (f"left_{kind}", f"right_{kind}", "target_width"),
+        ),
+        axes,
+        strict=True,
+    ):
+        values = [given[name] for name in names]
+        margins.append(_axis_margins(owner, names, *values, images.shape[axis], sign))
     return axes, margins
 
 
@@ -67,20 +70,8 @@ def _sized(images, axes, margins):
     return tuple(shape), images.dtype
 
 
-def _padded_spec(
-    images,
-    top_padding=None,
-    left_padding=None,
-    bottom_padding=None,
-    right_padding=None,
-    target_height=None,
-    target_width=None,
-    data_format=None,
-):
-    vertical = (top_padding, bottom_padding, target_height)
-    horizontal = (left_padding, right_padding, target_width)
-    owner = "ops.image.pad_images"
-    return _sized(images, *_margins(owner, images, vertical, horizontal, "padding", 1, data_format))
+def _padded_spec(images, **given):
+    return _sized(images, *_margins("ops.image.pad_images", images, "padding", 1, **given))
 
 
 @export("ops.image.pad_images")
@@ -101,32 +92,27 @@ def pad_images(
     Raises: ValueError for other ranks, one or three of the values, or negative ones.
     """
     images = to_tensor(images)
-    vertical = (top_padding, bottom_padding, target_height)
-    horizontal = (left_padding, right_padding, target_width)
-    owner = "ops.image.pad_images"
-    axes, margins = _margins(owner, images, vertical, horizontal, "padding", 1, data_format)
+    axes, margins = _margins(
+        "ops.image.pad_images",
+        images,
+        "padding",
+        1,
+        data_format,
+        top_padding=top_padding,
+        left_padding=left_padding,
+        bottom_padding=bottom_padding,
+        right_padding=right_padding,
+        target_height=target_height,
+        target_width=target_width,
+    )
     widths = [(0, 0)] * len(images.shape)
     for axis, (before, after, _) in zip(axes, margins, strict=True):
         widths[axis] = (before, after)
     return pad(images, widths)
 
 
-def _cropped_spec(
-    images,
-    top_cropping=None,
-    left_cropping=None,
-    bottom_cropping=None,
-    right_cropping=None,
-    target_height=None,
-    target_width=None,
-    data_format=None,
-):
-    vertical = (top_cropping, bottom_cropping, target_height)
-    horizontal = (left_cropping, right_cropping, target_width)
-    owner = "ops.image.crop_images"
-    return _sized(
-        images, *_margins(owner, images, vertical, horizontal, "cropping", -1, data_format)
-    )
+def _cropped_spec(images, **given):
+    return _sized(images, *_margins("ops.image.crop_images", images, "cropping", -1, **given))
 
 
 @export("ops.image.crop_images")
@@ -147,10 +133,19 @@ def crop_images(
     Raises: ValueError for other ranks, one or three of the values, or negative ones.
     """
     images = to_tensor(images)
-    vertical = (top_cropping, bottom_cropping, target_height)
-    horizontal = (left_cropping, right_cropping, target_width)
-    owner = "ops.image.crop_images"
-    axes, margins = _margins(owner, images, vertical, horizontal, "cropping", -1, data_format)
+    axes, margins = _margins(
+        "ops.image.crop_images",
+        images,
+        "cropping",
+        -1,
+        data_format,
+        top_cropping=top_cropping,
+        left_cropping=left_cropping,
+        bottom_cropping=bottom_cropping,
+        right_cropping=right_cropping,
+        target_height=target_height,
+        target_width=target_width,
+    )
     key = [slice(None)] * len(images.shape)
     for axis, (before, _, target) in zip(axes, margins, strict=True):
         key[axis] = slice(before, before + target)

@@ -87,17 +87,7 @@ def _checked_size(size, owner):
     return checks.int_tuple(tuple(size), 2, "size", owner=owner)
 
 
-def _resized_spec(
-    images,
-    size,
-    interpolation="bilinear",
-    antialias=False,
-    crop_to_aspect_ratio=False,
-    pad_to_aspect_ratio=False,
-    fill_mode="constant",
-    fill_value=0.0,
-    data_format=None,
-):
+def _resized_spec(images, size, data_format, **options):
     owner = "ops.image.resize"
     check_rank(images, owner)
     shape = list(images.shape)
@@ -201,9 +191,7 @@ def _padded(images, axes, size, fill_value):
     return pad(images, widths, constant_values=fill_value)
 
 
-def _translated_spec(
-    images, output_shape, scale, translation, spatial_dims, method, antialias=True
-):
+def _translated_spec(images, output_shape, **options):
     return tuple(output_shape), images.dtype
 
 

@@ -24,7 +24,7 @@ MAP_FILL_MODES = ("constant", "nearest", "wrap", "reflect")
 _FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
 
 
-def same_spec(images, *args, **kwargs):
+def same_spec(images, **options):
     """Shape and dtype of a result that has those of the images."""
     return tuple(images.shape), images.dtype
 
@@ -191,7 +191,7 @@ def _homography(start, end):
 # --- given coordinates ----------------------------------------------------------------------
 
 
-def _coordinates_spec(inputs, coordinates, order, fill_mode="constant", fill_value=0):
+def _coordinates_spec(inputs, coordinates, order, fill_mode, fill_value):
     _check_coordinates(inputs, coordinates, order, fill_mode)
     return tuple(coordinates.shape[1:]), inputs.dtype
 

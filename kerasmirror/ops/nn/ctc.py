@@ -13,7 +13,7 @@ from kerasmirror.ops.nn.precision import narrowed, widened
 from kerasmirror.ops.tensor import float_tensor, to_tensor
 
 
-def _loss_spec(target, output, target_length, output_length, mask_index=0):
+def _loss_spec(target, output, target_length, output_length, mask_index):
     _check_shapes("ops.ctc_loss", target, output, target_length, output_length)
     return (output.shape[0],), dtypes.result_type(output.dtype, "float32")
 
@@ -79,15 +79,7 @@ def _ctc_loss(k, output, *, labels, label_lengths, times, blank):
     return loss, backward
 
 
-def _decoded_spec(
-    inputs,
-    sequence_lengths,
-    strategy="greedy",
-    beam_width=100,
-    top_paths=1,
-    merge_repeated=True,
-    mask_index=0,
-):
+def _decoded_spec(inputs, strategy, top_paths, **options):
     _check_ranks("ops.ctc_decode", inputs=(inputs, 3))
     samples, steps, _ = inputs.shape
     paths = 1 if strategy == "greedy" else top_paths
