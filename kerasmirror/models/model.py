@@ -49,7 +49,10 @@ class Model(Trainer, Layer):
         if len(args) == 1 and OPEN_CALLS.entry is None:
             eager = super().__call__
             outputs = program.forward(self, args[0], kwargs, eager)
-            return eager(*args, **kwargs) if outputs is None else outputs
+            if outputs is None:
+                outputs = eager(*args, **kwargs)
+                program.eager_done(self, "forward")
+            return outputs
         return super().__call__(*args, **kwargs)
 
     def call(self, *args, **kwargs):

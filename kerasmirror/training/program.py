@@ -1,7 +1,8 @@
 """Programs of a model: its forward pass, or a whole training step up to the gradients, as one call.
 
 An eager pass spends some 10 microseconds of Python on each launch. The second pass over batches of
-one shape is therefore recorded (kernels/cpu/program.py), and later ones run the recorded launches.
+one shape is therefore recorded (kernels/cpu/program.py), and later ones run the recorded launches;
+where the first took long, there is nothing to gain, and memory to lose.
 That is done only for models whose layers, activations and loss are known to compute by launches
 alone; the recorder refuses what it does not know, and each new program has to repeat its own
 recording bit for bit on memory full of NaN before it is used. Everything else stays eager, and
@@ -63,7 +64,7 @@ _SETTINGS = [
 ]
 _SETTINGS_NOW = vars(config)
 # What stands in the place of a program.
-_SEEN, _SLOW, _REFUSED = "seen", "slow", "refused"
+_SEEN, _SLOW, _READY, _REFUSED = "seen", "slow", "ready", "refused"
 
 
 class Programs:
@@ -81,6 +82,7 @@ class Programs:
     def _reset(self):
         self.programs = {}
         self._tried = set()  # keys of programs that have repeated their recording
+        self._started = {}  # kind of pass: key and time of the eager one that is under way
         self._arena = None
         self._stamp = None
         self._guard = None
@@ -90,7 +92,7 @@ class Programs:
         if self._arena is not None and self._arena.n_bytes > _KEPT_BYTES:
             self._arena = None
             self.programs = {
-                key: _SEEN if type(found) is _Pass else found
+                key: _READY if type(found) is _Pass else found
                 for key, found in self.programs.items()
             }
 
@@ -168,9 +170,24 @@ class Programs:
         if found is None:
             if len(self.programs) >= _MOST:
                 self.programs.clear()
-            self.programs[key] = _SEEN
+            found = self.programs[key] = _SEEN
+        if found is _SEEN or found is _SLOW:
+            self._started[key[0]] = key, time.perf_counter()
             return None
         return None if found is _REFUSED else found
+
+    def eager_done(self, kind):
+        """Note how long an eager pass took that began when `_find` asked for it.
+
+        A slow one may have compiled kernels: the next is timed, too.
+        """
+        key, start = self._started.pop(kind, (None, 0))
+        found = self.programs.get(key)
+        if found is _SEEN or found is _SLOW:
+            if time.perf_counter() - start <= _LONGEST:
+                self.programs[key] = _READY
+            else:
+                self.programs[key] = _SLOW if found is _SEEN else _REFUSED
 
     def _record(self, key, plan, inputs, model):
         """Run the computation once, noting its launches; gives its output."""
@@ -201,10 +218,8 @@ class Programs:
         before = [state.copy() for state in states]
         constants = [variable.data for variable in model.variables] + plan.constants
         recorder = k.Recorder(self._arena, inputs, constants)
-        start = time.perf_counter()
         with recorder.open():
             fresh, kept = plan.compute(inputs)
-        slow = time.perf_counter() - start > _LONGEST
         if fresh is None:
             return None, _REFUSED, False
         copies = [np.array(array) for array in fresh], [np.array(array) for array in kept]
@@ -215,9 +230,6 @@ class Programs:
         whole = recorder.is_whole(fresh, kept)
         del fresh, kept
         output = plan.output(*copies)
-        if slow and program is not None:
-            # Perhaps kernels were compiled: it may try once more.
-            return output, _REFUSED if self.programs[key] is _SLOW else _SLOW, whole
         if program is None:
             return output, _REFUSED, whole
         if key not in self._tried:
@@ -528,6 +540,13 @@ def forward(model, x, kwargs, eager):
     if x.dtype is not _SINGLE or not x.size:
         return None
     return programs.forward(model, x, eager)
+
+
+def eager_done(model, kind):
+    """Tell that an eager pass of the model, "forward" or "training", has ended."""
+    programs = model.__dict__.get("_programs")
+    if programs is not None:
+        programs.eager_done(kind)
 
 
 def training(model, x, y, sample_weight):

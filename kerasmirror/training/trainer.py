@@ -368,6 +368,7 @@ class Trainer:
             if not self._train_by_program(*one):
                 x, y, sample_weight = _as_tensors(one)
                 self._train_on(x, y, sample_weight, self._update_metrics)
+                program.eager_done(self, "training")
         return self.get_metrics_result
 
     def _train_by_program(self, x, y, sample_weight):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import kerasmirror as keras
+from kerasmirror.training import program
 from kerasmirror.training.program import _Pass
 
 L = keras.layers
@@ -17,6 +18,12 @@ L = keras.layers
 @pytest.fixture
 def rng():
     return np.random.default_rng(11)
+
+
+@pytest.fixture(autouse=True)
+def any_pass_is_fast(monkeypatch):
+    """On a busy machine a pass that compiles kernels is not the only slow one."""
+    monkeypatch.setattr(program, "_LONGEST", float("inf"))
 
 
 def made(model, kind="forward"):
@@ -426,6 +433,25 @@ def test_programs_that_gave_their_memory_back_are_recorded_again(rng, monkeypatc
             assert model._programs._arena is None
         results.append([w.tobytes() for w in model.get_weights()])
     assert results[0] == results[1]
+
+
+def test_passes_that_are_slow_twice_are_never_recorded(rng, monkeypatch):
+    monkeypatch.setattr(program, "_LONGEST", 0.0)
+    model = classifier(L.Dense(4))
+    x, y = data(rng)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(x, y, batch_size=10, epochs=2, verbose=0)
+    model.predict(x, batch_size=10, verbose=0)
+    assert set(model._programs.programs.values()) == {"refused"}
+    assert model._programs._arena is None
+    # One slow pass, which may have compiled kernels, decides nothing.
+    other = classifier(L.Dense(4))
+    other(x)
+    assert list(other._programs.programs.values()) == ["slow"]
+    monkeypatch.setattr(program, "_LONGEST", float("inf"))
+    for _ in range(3):
+        other(x)
+    assert len(made(other)) == 1
 
 
 def test_a_copied_model_has_programs_of_its_own(rng):
