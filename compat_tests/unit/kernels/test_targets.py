@@ -1,10 +1,11 @@
-"""The inner loops of the main kernels as machine code for other CPUs, which is not run."""
+"""Other CPUs: inner loops as machine code that is not run, and kernels run as on older ones."""
 
 import json
 import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +104,34 @@ def test_inner_loops_are_full_of_fused_vectors_and_spill_none(cpu, tmp_path):
     assert tile_bits == bits and set(found) == {"gemm", "gather"}
     for name, (count, on_stack) in found.items():
         assert count >= sums and on_stack == 0, name
+
+
+# An AVX2 machine and one without; what numba is told cannot be more than this machine has.
+OLDER = {
+    "haswell": {"NUMBA_CPU_NAME": "haswell"},
+    "sse2": {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"), reason="needs an x86 CPU to pose as another"
+)
+@pytest.mark.parametrize("cpu", OLDER)
+def test_kernels_are_right_on_older_cpus(cpu, tmp_path):
+    here = Path(__file__).resolve().parent
+    files = [str(here / name) for name in ("test_gemm.py", "test_conv_winograd.py")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", *files],
+        cwd=here.parents[2],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            **OLDER[cpu],
+            "KERASMIRROR_CACHE_DIR": str(tmp_path),
+            "KERASMIRROR_COMPILE_HELPERS": "0",
+        },
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert " passed" in done.stdout
