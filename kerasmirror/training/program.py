@@ -264,9 +264,9 @@ def _draws(k, states, before):
     """For each seed state that a pass moved on, the keys it gave; None where two gave the same."""
     draws, seen = [], set()
     for state, (s0, first) in zip(states, before, strict=True):
-        if int(state[0]) != s0 or int(state[1]) == first:
-            if int(state[0]) != s0:
-                return None
+        if int(state[0]) != s0:
+            return None
+        if int(state[1]) == first:
             continue
         keys = k.keys_drawn(int(s0), int(first), int(state[1]))
         if not seen.isdisjoint(keys):
@@ -421,7 +421,7 @@ def _tensor(arrays):
 class _Training:
     """Forward pass, loss of each sample, backward pass."""
 
-    def __init__(self, model, loss, weights, n):
+    def __init__(self, model, loss, sparse, weights, n):
         self._model = model
         self._loss = loss
         self._compile_loss = model._compile_loss
@@ -433,7 +433,7 @@ class _Training:
         self._flags = [(v, v._trainable, v._regularizer) for v in model.variables]
         self._rows = n
         self._classes = None
-        self._sparse = type(loss).__name__.startswith("Sparse")
+        self._sparse = sparse
         # The gradient of the mean: the same for any values.
         values = Tensor(np.zeros(n, np.float32))
         with GradientTape() as tape:
@@ -470,11 +470,10 @@ class _Training:
             or optimizer.loss_scale_factor is not None
         ):
             return None
-        plan = cls(model, loss, weights, x.shape[0])
-        plan._sparse = loss.fn is functions[0]
-        if plan._sparse != (y.dtype.kind in "iu") or y.shape[0] != x.shape[0]:
+        sparse = loss.fn is functions[0]
+        if sparse != (y.dtype.kind in "iu") or y.shape[0] != x.shape[0]:
             return None
-        return plan
+        return cls(model, loss, sparse, weights, x.shape[0])
 
     def holds(self, model):
         """Whether the step is still this one."""
