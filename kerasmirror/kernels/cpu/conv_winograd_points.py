@@ -5,8 +5,8 @@ values at that many points and its leading coefficient ("infinity"): G and A^T e
 there, B^T is Lagrange's interpolation, and the exchange of roles of input and output (Tellegen's
 principle) makes the product a correlation.
 
-Source: Lavin and Gray 2016, https://arxiv.org/abs/1509.09308; the points by Barabasz et al. 2020,
-https://arxiv.org/abs/1803.10986: small, in pairs of opposite sign and of inverse size.
+Source: Lavin and Gray 2016, https://arxiv.org/abs/1509.09308; that small points in pairs of
+opposite signs round least, Barabasz et al. 2020, https://arxiv.org/abs/1803.10986.
 """
 
 from fractions import Fraction

@@ -55,7 +55,8 @@ def gaussian_blur(images, kernel_size=(3, 3), sigma=(1.0, 1.0), data_format=None
     if sigma.size != 2 or not (sigma > 0).all():
         checks.fail(owner, "sigma", "two positive numbers", sigma.tolist())
     images, restore = as_batch(images, data_format, owner)
-    # As in Keras, the first of the two belongs to columns, and both windows have its rows' count.
+    # As in Keras on TensorFlow, where the two sizes differ: weights are made for (x, y), and what
+    # comes of it is read as a window of kernel_size (rows, columns).
     window = np.outer(_bell(kernel_size[1], sigma[1]), _bell(kernel_size[0], sigma[0]))
     window = window.reshape(kernel_size)
     return restore(_each_channel(images, window, "same"))
