@@ -1,5 +1,6 @@
 """Claims on kernels, noting what would be compiled, and processes that compile ahead."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -85,11 +86,18 @@ def step(model):
     model.train_on_batch(np.zeros((4, 8, 8, 2), np.float32), np.zeros(4, np.int64))
 
 
+@pytest.fixture
+def nothing_is_loaded(monkeypatch):
+    """As in a new process: what a kernel was already used for is compiled or loaded again."""
+    for each in gc.get_objects():
+        if type(each) is launch.Kernel:
+            monkeypatch.setattr(each, "entries", {})
+
+
+@pytest.mark.usefixtures("nothing_is_loaded")
 def test_what_is_noted_is_what_a_step_launches(monkeypatch):
     noted = ahead.notes_of(lambda: step(small_model()))
     launched = []
-    for kernel, _ in noted:
-        monkeypatch.setattr(kernel, "entries", {})
     compile_or_load = launch.Kernel._compile_or_load
 
     def note(kernel, args, folder):
@@ -129,6 +137,7 @@ def train_rows(rows):
         model.predict(x[:1], verbose=0)
 
 
+@pytest.mark.usefixtures("nothing_is_loaded")
 def test_warm_compiles_all_that_the_papers_networks_need():
     have = names(warm.notes_of(warm.SUBJECTS))
     need = names(ahead.notes_of(lambda: train_rows(paper.ROWS)))
