@@ -15,6 +15,8 @@ OWN = (
     "config.threads",
     "config.conv_algorithm",
     "config.fusion",
+    "utils.FlowTrace",
+    "utils.trace_flow",
 )
 # Why a signature differs.
 DIFFERENT = {

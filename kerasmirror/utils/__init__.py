@@ -4,6 +4,7 @@ from kerasmirror.utils import (  # noqa: F401 - loading them registers their pub
     arrays,
     data_tuples,
     files,
+    flow,
     logging,
     py_dataset,
     random_seed,
