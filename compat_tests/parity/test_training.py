@@ -45,17 +45,23 @@ def test_loss_curves_lie_on_those_of_keras(row, real_keras):
     np.testing.assert_allclose(actual, expected, rtol=1e-4)
 
 
+# One network's accuracy moves by 0.15 percentage points with the rounding of a machine, which five
+# epochs magnify; so the mean over some seeds is what is held.
 @pytest.mark.slow
-@pytest.mark.parametrize(("row", "epochs"), [("mnist:1", 5), ("mnist:4", 3)])
-def test_accuracy_on_mnist_is_that_of_keras(row, epochs, real_keras, data_folder):
+@pytest.mark.parametrize(
+    ("row", "epochs", "seeds", "bound"), [("mnist:1", 5, 5, 0.002), ("mnist:4", 3, 1, 0.003)]
+)
+def test_accuracy_on_mnist_is_that_of_keras(row, epochs, seeds, bound, real_keras, data_folder):
     with np.load(f"{data_folder}/mnist.npz") as data:
         train = (data["x_train"], data["y_train"])
         test = (data["x_test"], data["y_test"])
-    arguments = (row, train, test, epochs, 128, SEED)
-    expected = real_keras.call(paper.accuracy_on_test_data, *arguments)
-    actual = paper.accuracy_on_test_data(kerasmirror, *arguments)
-    assert actual == pytest.approx(expected, abs=0.003)
-    assert actual > 0.96
+    expected, actual = [], []
+    for seed in range(SEED, SEED + seeds):
+        arguments = (row, train, test, epochs, 128, seed)
+        expected.append(real_keras.call(paper.accuracy_on_test_data, *arguments))
+        actual.append(paper.accuracy_on_test_data(kerasmirror, *arguments))
+    assert np.mean(actual) == pytest.approx(np.mean(expected), abs=bound)
+    assert min(actual) > 0.96
 
 
 @pytest.mark.slow
