@@ -16,7 +16,7 @@ AUTODIFF = CORE | {"kernels", "autodiff"}
 OPS = AUTODIFF | {"ops"}
 FORMULAS = OPS | {"random", "activations", "initializers", "regularizers", "constraints"}
 MEASURES = FORMULAS | {"losses", "metrics", "optimizers"}
-LAYERS = MEASURES | {"layers"}
+LAYERS = MEASURES | {"layers", "quantizers"}
 ANYTHING = LAYERS | {"saving", "callbacks", "training", "models", "datasets", "utils", "parity"}
 ALLOWED = {
     "_export": set(),
@@ -34,7 +34,8 @@ ALLOWED = {
     "losses": FORMULAS,
     "metrics": FORMULAS | {"losses"},
     "optimizers": FORMULAS,
-    "layers": MEASURES,
+    "quantizers": FORMULAS,
+    "layers": MEASURES | {"quantizers"},
     "saving": CORE,
     "callbacks": OPS | {"saving", "optimizers"},
     "training": MEASURES | {"callbacks"},

@@ -3,8 +3,10 @@
 from kerasmirror.core import (  # noqa: F401 - loading them registers their public names
     config,
     dtype_policy,
+    dtype_policy_map,
     dtypes,
     names,
+    quantized_policy,
     scopes,
     serialization,
     symbolic,

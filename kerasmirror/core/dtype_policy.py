@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from kerasmirror._export import export
-from kerasmirror.core import config, dtypes
+from kerasmirror._export import export, family, lookup
+from kerasmirror.core import config, dtypes, serialization
 from kerasmirror.core.names import on_clear_session
 
+# A policy of a quantized layer is named after one of these: "int8_from_float32".
+QUANTIZATION_MODES = ("int8", "float8", "int4", "gptq", "awq")
 _GLOBAL = {"policy": None}
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 
@@ -23,24 +25,13 @@ class DTypePolicy:
     Source: Keras 3.15 `keras.DTypePolicy`.
     """
 
+    _quantization_mode = None
+
     def __init__(self, name=None):
         if name is None:
             name = global_policy().name
-        if not isinstance(name, str):
-            raise TypeError(
-                f"DTypePolicy: `name` must be a string. Received: name={name!r} ({type(name)})"
-            )
         self._name = name
-        if name in _MIXED:
-            self._compute_dtype, self._variable_dtype = _MIXED[name], "float32"
-        else:
-            try:
-                self._compute_dtype = self._variable_dtype = dtypes.standardize_dtype(name)
-            except ValueError:
-                raise ValueError(
-                    'DTypePolicy: `name` must be a dtype, "mixed_float16" or "mixed_bfloat16". '
-                    f"Received: name={name!r}"
-                ) from None
+        self._compute_dtype, self._variable_dtype = dtypes_of_name(name)
 
     @property
     def name(self):
@@ -56,7 +47,7 @@ class DTypePolicy:
 
     @property
     def quantization_mode(self):
-        return None
+        return self._quantization_mode
 
     def get_config(self):
         return {"name": self._name}
@@ -66,17 +57,38 @@ class DTypePolicy:
         return cls(**config)
 
     def __eq__(self, other):
-        return type(self) is type(other) and self._name == other._name
+        return type(self) is type(other) and self.name == other.name
 
     def __hash__(self):
-        return hash(self._name)
+        return hash(self.name)
 
     def __repr__(self):
-        return f'<DTypePolicy "{self._name}">'
+        return f'<{type(self).__name__} "{self._name}">'
 
 
 # Keras has a class of its own for float policies; here it is the same one.
 export("dtype_policies.FloatDTypePolicy", "FloatDTypePolicy")(DTypePolicy)
+
+
+def dtypes_of_name(name):
+    """(compute dtype, variable dtype) of a policy that is not quantized.
+
+    Raises: TypeError for a name that is no string, ValueError for an unknown one.
+    """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"DTypePolicy: 'name' must be a string. Received: name={name!r} ({type(name)})"
+        )
+    if name in _MIXED:
+        return _MIXED[name], "float32"
+    try:
+        dtype = dtypes.standardize_dtype(name)
+    except ValueError:
+        raise ValueError(
+            "DTypePolicy: Cannot convert `name` to dtypes, it must be a dtype, "
+            f'"mixed_float16" or "mixed_bfloat16". Received: name={name!r}'
+        ) from None
+    return dtype, dtype
 
 
 def global_policy():
@@ -100,6 +112,11 @@ def set_dtype_policy(policy):
 
     Raises: ValueError for anything else.
     """
+    if not isinstance(policy, (str, DTypePolicy)):
+        raise ValueError(
+            "keras.config.set_dtype_policy: Invalid `policy` argument, it must be a DTypePolicy or "
+            f"its name. Received: policy={policy!r}"
+        )
     _GLOBAL["policy"] = get(policy)
 
 
@@ -110,36 +127,43 @@ def _forget_policy():
 
 @export("dtype_policies.get")
 def get(identifier):
-    """The DTypePolicy for a name, a config, a policy, or None (the global one)."""
+    """The DTypePolicy for a name, a config, a policy, or None (the global one).
+
+    Raises: ValueError for an unknown name, or something that names no dtype.
+    """
     if identifier is None:
         return global_policy()
     if isinstance(identifier, DTypePolicy):
         return identifier
     if isinstance(identifier, dict):
-        return DTypePolicy.from_config(identifier.get("config", identifier))
+        return deserialize(identifier)
     if isinstance(identifier, str):
+        if identifier.startswith(QUANTIZATION_MODES):
+            return lookup("dtype_policies.QuantizedDTypePolicy").from_name(identifier)
         return DTypePolicy(identifier)
     try:
         return DTypePolicy(dtypes.standardize_dtype(identifier))
     except ValueError:
         raise ValueError(
-            "keras.dtype_policies.get: `identifier` must be a DTypePolicy, its name, or a dtype. "
-            f"Received: identifier={identifier!r}"
+            "keras.dtype_policies.get: Cannot interpret `dtype` argument, it must be a "
+            f"DTypePolicy, its name, or a dtype. Received: dtype={identifier!r}"
         ) from None
 
 
 @export("dtype_policies.serialize")
 def serialize(dtype_policy):
     """The policy's config, as Keras writes it."""
-    return {
-        "module": "keras",
-        "class_name": "DTypePolicy",
-        "config": dtype_policy.get_config(),
-        "registered_name": None,
-    }
+    return serialization.serialize_keras_object(dtype_policy)
 
 
 @export("dtype_policies.deserialize")
 def deserialize(config, custom_objects=None):
-    """The policy of a config or a name."""
-    return get(config)
+    """The policy that `serialize` described.
+
+    Raises: TypeError for the config of something else.
+    """
+    known = {name: cls for name, cls in family("dtype_policies").items() if isinstance(cls, type)}
+    known["Policy"] = DTypePolicy
+    return serialization.deserialize_keras_object(
+        config, custom_objects=custom_objects, module_objects=known
+    )

@@ -21,37 +21,37 @@ MISTAKES = [
     Mistake(
         lambda keras: keras.layers.Dense(-3),
         ValueError,
-        "Dense: `units` must be an int of at least 1. Received: units=-3",
+        "Dense: `units` must be a positive integer. Received: units=-3",
     ),
     Mistake(
         lambda keras: keras.layers.Dense(0),
         ValueError,
-        "Dense: `units` must be an int of at least 1. Received: units=0",
+        "Dense: `units` must be a positive integer. Received: units=0",
     ),
     Mistake(
         lambda keras: keras.layers.Dense(2.5),
         ValueError,
-        "Dense: `units` must be an int of at least 1. Received: units=2.5",
+        "Dense: `units` must be a positive integer. Received: units=2.5",
     ),
     Mistake(
         lambda keras: keras.layers.Dense("a"),
         ValueError,
-        "Dense: `units` must be an int of at least 1. Received: units='a'",
+        "Dense: `units` must be a positive integer. Received: units='a'",
     ),
     Mistake(
         lambda keras: keras.layers.Dense(None),
         ValueError,
-        "Dense: `units` must be an int of at least 1. Received: units=None",
+        "Dense: `units` must be a positive integer. Received: units=None",
     ),
     Mistake(
         lambda keras: keras.layers.Dense((3,)),
         ValueError,
-        "Dense: `units` must be an int of at least 1. Received: units=(3,)",
+        "Dense: `units` must be a positive integer. Received: units=(3,)",
     ),
     Mistake(
         lambda keras: keras.layers.Dense(True),
         ValueError,
-        "Dense: `units` must be an int of at least 1. Received: units=True",
+        "Dense: `units` must be a positive integer. Received: units=True",
         keras_does="accept",
     ),
     Mistake(
@@ -63,8 +63,8 @@ MISTAKES = [
         lambda keras: keras.layers.Dense(3, dtype="foo"),
         ValueError,
         (
-            'DTypePolicy: `name` must be a dtype, "mixed_float16" or "mixed_bfloat16". '
-            "Received: name='foo'"
+            "DTypePolicy: Cannot convert `name` to dtypes, it must be a dtype, "
+            '"mixed_float16" or "mixed_bfloat16". Received: name=\'foo\''
         ),
     ),
     Mistake(
@@ -83,13 +83,30 @@ MISTAKES = [
         "Dense: `trainable` must be True or False. Received: trainable='yes'",
     ),
     Mistake(
-        lambda keras: keras.layers.Dense(3, lora_rank=2),
-        NotImplementedError,
+        lambda keras: keras.layers.Dense(3).enable_lora(2),
+        ValueError,
         (
-            "Dense: `lora_rank` must be None, kerasmirror does not have LoRA yet. "
-            "Received: lora_rank=2"
+            "Dense.enable_lora: Cannot enable lora on a layer that isn't yet built. "
+            "Received: layer 'dense'"
         ),
-        keras_does="accept",
+    ),
+    Mistake(
+        lambda keras: built(keras.layers.Dense(3, lora_rank=2), (1, 4)).enable_lora(2),
+        ValueError,
+        (
+            "Dense.enable_lora: lora is already enabled, which can be done once. "
+            "Received: layer 'dense' with lora_rank=2"
+        ),
+    ),
+    Mistake(
+        lambda keras: built(
+            keras.layers.Dense(3, lora_rank=2, kernel_constraint="unit_norm"), (1, 4)
+        ),
+        ValueError,
+        (
+            "Dense.enable_lora: Lora is incompatible with kernel constraints; the layer must have "
+            "no `kernel_constraint`. Received: layer 'dense'"
+        ),
     ),
     Mistake(
         lambda keras: keras.layers.Dense(3, bias_initializer=3),
@@ -181,7 +198,7 @@ MISTAKES = [
         lambda keras: keras.layers.Dense(2)(ones(3)),
         ValueError,
         (
-            "Layer 'dense': `inputs` must have at least 2 axes (expected min_ndim=2, "
+            "Layer 'dense': `inputs` is incompatible with the layer: it must have at least 2 axes (expected min_ndim=2, "
             "found ndim=1). Received: an input of shape (3,) and dtype float32"
         ),
     ),
@@ -189,7 +206,7 @@ MISTAKES = [
         lambda keras: keras.layers.Dense(2, name="d")(ones()),
         ValueError,
         (
-            "Layer 'd': `inputs` must have at least 2 axes (expected min_ndim=2, found "
+            "Layer 'd': `inputs` is incompatible with the layer: it must have at least 2 axes (expected min_ndim=2, found "
             "ndim=0). Received: an input of shape () and dtype float32"
         ),
     ),
@@ -219,29 +236,29 @@ MISTAKES = [
         lambda keras: called_twice(keras.layers.Dense(2), ones(2, 3), ones(2, 4)),
         ValueError,
         (
-            "Layer 'dense': `inputs` must have size 3 on axis -1. Received: an input of "
+            "Layer 'dense': `inputs` is incompatible with the layer: it must have size 3 on axis -1. Received: an input of "
             "shape (2, 4) and dtype float32"
         ),
     ),
     Mistake(
         lambda keras: keras.layers.Conv2D(0, 3),
         ValueError,
-        "Conv2D: `filters` must be an int of at least 1. Received: filters=0",
+        "Conv2D: `filters` must be a positive integer. Received: filters=0",
     ),
     Mistake(
         lambda keras: keras.layers.Conv2D(-1, 3),
         ValueError,
-        "Conv2D: `filters` must be an int of at least 1. Received: filters=-1",
+        "Conv2D: `filters` must be a positive integer. Received: filters=-1",
     ),
     Mistake(
         lambda keras: keras.layers.Conv2D(2.5, 3),
         ValueError,
-        "Conv2D: `filters` must be an int of at least 1. Received: filters=2.5",
+        "Conv2D: `filters` must be a positive integer. Received: filters=2.5",
     ),
     Mistake(
         lambda keras: keras.layers.Conv2D(True, 3),
         ValueError,
-        "Conv2D: `filters` must be an int of at least 1. Received: filters=True",
+        "Conv2D: `filters` must be a positive integer. Received: filters=True",
         keras_does="accept",
     ),
     Mistake(
@@ -354,12 +371,12 @@ MISTAKES = [
     Mistake(
         lambda keras: keras.layers.Conv2D(4, 3, groups=0),
         ValueError,
-        "Conv2D: `groups` must be an int of at least 1. Received: groups=0",
+        "Conv2D: `groups` must be a positive integer. Received: groups=0",
     ),
     Mistake(
         lambda keras: keras.layers.Conv2D(4, 3, groups=1.5),
         ValueError,
-        "Conv2D: `groups` must be an int of at least 1. Received: groups=1.5",
+        "Conv2D: `groups` must be a positive integer. Received: groups=1.5",
     ),
     Mistake(
         lambda keras: keras.layers.Conv2D(4, 3, groups=3),
@@ -404,7 +421,7 @@ MISTAKES = [
         lambda keras: keras.layers.Conv2D(4, 3)(ones(3, 3)),
         ValueError,
         (
-            "Layer 'conv2d': `inputs` must have 4 axes (expected ndim=4, found ndim=2). "
+            "Layer 'conv2d': `inputs` is incompatible with the layer: it must have 4 axes (expected ndim=4, found ndim=2). "
             "Received: an input of shape (3, 3) and dtype float32"
         ),
     ),
@@ -412,7 +429,7 @@ MISTAKES = [
         lambda keras: keras.layers.Conv2D(4, 3)(ones(5, 5, 3)),
         ValueError,
         (
-            "Layer 'conv2d': `inputs` must have 4 axes (expected ndim=4, found ndim=3). "
+            "Layer 'conv2d': `inputs` is incompatible with the layer: it must have 4 axes (expected ndim=4, found ndim=3). "
             "Received: an input of shape (5, 5, 3) and dtype float32"
         ),
     ),
@@ -456,7 +473,7 @@ MISTAKES = [
         lambda keras: called_twice(keras.layers.Conv2D(2, 2), ones(1, 3, 3, 3), ones(1, 3, 3, 4)),
         ValueError,
         (
-            "Layer 'conv2d': `inputs` must have size 3 on axis -1. Received: an input of "
+            "Layer 'conv2d': `inputs` is incompatible with the layer: it must have size 3 on axis -1. Received: an input of "
             "shape (1, 3, 3, 4) and dtype float32"
         ),
     ),
@@ -510,7 +527,7 @@ MISTAKES = [
         lambda keras: keras.layers.MaxPooling2D()(ones(3, 3)),
         ValueError,
         (
-            "Layer 'max_pooling2d': `inputs` must have 4 axes (expected ndim=4, found "
+            "Layer 'max_pooling2d': `inputs` is incompatible with the layer: it must have 4 axes (expected ndim=4, found "
             "ndim=2). Received: an input of shape (3, 3) and dtype float32"
         ),
     ),
@@ -531,7 +548,7 @@ MISTAKES = [
         lambda keras: keras.layers.GlobalMaxPooling2D()(ones(3, 3)),
         ValueError,
         (
-            "Layer 'global_max_pooling2d': `inputs` must have 4 axes (expected ndim=4, "
+            "Layer 'global_max_pooling2d': `inputs` is incompatible with the layer: it must have 4 axes (expected ndim=4, "
             "found ndim=2). Received: an input of shape (3, 3) and dtype float32"
         ),
     ),
@@ -643,7 +660,7 @@ MISTAKES = [
         lambda keras: called_twice(keras.layers.BatchNormalization(), ones(1, 3, 3, 3), ones(1, 3)),
         ValueError,
         (
-            "Layer 'batch_normalization': `inputs` must have 4 axes (expected ndim=4, "
+            "Layer 'batch_normalization': `inputs` is incompatible with the layer: it must have 4 axes (expected ndim=4, "
             "found ndim=2). Received: an input of shape (1, 3) and dtype float32"
         ),
     ),
@@ -659,7 +676,7 @@ MISTAKES = [
         lambda keras: keras.layers.Flatten()(ones()),
         ValueError,
         (
-            "Layer 'flatten': `inputs` must have at least 1 axes (expected min_ndim=1, "
+            "Layer 'flatten': `inputs` is incompatible with the layer: it must have at least 1 axes (expected min_ndim=1, "
             "found ndim=0). Received: an input of shape () and dtype float32"
         ),
     ),
@@ -791,7 +808,7 @@ MISTAKES = [
     Mistake(
         lambda keras: keras.Input(),
         ValueError,
-        "Input: `shape` must be given. Received: shape=None",
+        "Input: you must pass a `shape` argument. Received: shape=None",
     ),
     Mistake(
         lambda keras: keras.Input(3),
@@ -802,7 +819,7 @@ MISTAKES = [
         lambda keras: keras.Input((3,), batch_shape=(1, 3)),
         ValueError,
         (
-            "Input: only one of `shape` and `batch_shape` can be given. Received: "
+            "Input: you cannot pass both `shape` and `batch_shape`. Received: "
             "shape=(3,), batch_shape=(1, 3)"
         ),
     ),
@@ -810,7 +827,7 @@ MISTAKES = [
         lambda keras: keras.Input(batch_shape=(1, 3), batch_size=4),
         ValueError,
         (
-            "Input: `batch_size` cannot go with `batch_shape`, which has it. Received: "
+            "Input: you cannot pass both `batch_size` and `batch_shape`, which has it. Received: "
             "batch_size=4, batch_shape=(1, 3)"
         ),
     ),
@@ -848,8 +865,8 @@ MISTAKES = [
         lambda keras: keras.layers.InputLayer((3,), sparse=True),
         ValueError,
         (
-            "Input: `sparse` and `ragged` must be False, kerasmirror has dense tensors "
-            "only. Received: sparse=True, ragged=None"
+            "Input: `sparse=True` is not supported, kerasmirror has dense tensors only. "
+            "Received: sparse=True"
         ),
         keras_does="accept",
     ),
@@ -889,7 +906,8 @@ MISTAKES = [
     Mistake(
         lambda keras: keras.layers.Layer().add_weight((2,), name="a/b"),
         ValueError,
-        "keras.Variable: `name` must be a string without `/`. Received: name='a/b'",
+        "keras.Variable: Argument `name` must be a string and cannot contain `/`. "
+        "Received: name='a/b'",
     ),
     Mistake(
         lambda keras: keras.layers.Layer().add_loss("a"),
