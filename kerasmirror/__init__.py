@@ -19,6 +19,7 @@ _LEVELS = (
     "losses",
     "metrics",
     "optimizers",
+    "quantizers",
     "layers",
     "saving",
     "callbacks",
