@@ -31,4 +31,5 @@ _LEVELS = (
 
 for _level in _LEVELS:
     importlib.import_module(f"{__name__}.{_level}")
+importlib.import_module(f"{__name__}.ops.recording").install()
 _export.publish(__name__)

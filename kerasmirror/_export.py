@@ -38,6 +38,14 @@ def public_path(symbol):
     return paths[0] if paths and _BY_PATH.get(paths[0]) is symbol else None
 
 
+def replace(symbol, other):
+    """Let `other` have all public paths of `symbol`."""
+    paths = _PATHS_OF[id(symbol)]
+    for path in paths:
+        _BY_PATH[path] = other
+    _PATHS_OF[id(other)] = list(paths)
+
+
 def family(prefix):
     """All symbols right below `prefix` ("layers"), by their own name."""
     start = prefix + "."

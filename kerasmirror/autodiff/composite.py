@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import inspect
 
-from kerasmirror.core.node import Node, OperationCall, keeps_history, placeholders_in
+from kerasmirror.core.node import Node, keeps_history, placeholders_in
+from kerasmirror.core.operation import OperationCall
 from kerasmirror.core.symbolic import KerasTensor
 
 

@@ -12,7 +12,8 @@ import functools
 
 from kerasmirror import kernels
 from kerasmirror.autodiff.tape import ACTIVE
-from kerasmirror.core.node import Node, OperationCall, keeps_history
+from kerasmirror.core.node import Node, keeps_history
+from kerasmirror.core.operation import OperationCall
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import next_key

@@ -6,6 +6,7 @@ from kerasmirror.core import (  # noqa: F401 - loading them registers their publ
     dtype_policy_map,
     dtypes,
     names,
+    operation,
     quantized_policy,
     scopes,
     serialization,

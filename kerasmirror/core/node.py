@@ -12,7 +12,6 @@ import threading
 from typing import Any, NamedTuple
 
 from kerasmirror.core import tree
-from kerasmirror.core.names import auto_name
 from kerasmirror.core.symbolic import KerasTensor
 
 
@@ -65,10 +64,18 @@ class Node:
         self.kwargs = {k: tree.map_structure(lambda x: x, v) for k, v in kwargs.items()}
         self.implied = implied or {}
         self.input_tensors = placeholders_in((self.args, self.kwargs))
-        self.outputs = outputs
+        self.outputs = tree.flatten(outputs)
+        for tensor in self.outputs:
+            if not isinstance(tensor, KerasTensor):
+                raise ValueError(
+                    "keras.Operation: all operation outputs must be tensors, where an input is a "
+                    f"KerasTensor. Received: {tensor!r} from operation '{operation.name}'"
+                )
         index = len(operation._inbound_nodes)
         operation._inbound_nodes.append(self)
-        for position, tensor in enumerate(outputs):
+        if not all(tensor.record_history for tensor in self.input_tensors):
+            return  # the results cannot be traced back further than here
+        for position, tensor in enumerate(self.outputs):
             tensor._keras_history = KerasHistory(operation, index, position)
         for parent in self.parent_nodes:
             parent.operation._outbound_nodes.append(self)
@@ -95,23 +102,6 @@ def node_of(tensor):
     """The call that gave `tensor`, or None for a placeholder that none is known of."""
     history = getattr(tensor, "_keras_history", None)
     return None if history is None else history[0]._inbound_nodes[history[1]]
-
-
-class OperationCall:
-    """One use of an operation in a graph: `run(*inputs, **options)` under a name of its own."""
-
-    def __init__(self, name, run):
-        self.name = auto_name(name)
-        self.kind = "".join(word.capitalize() for word in name.split("_"))
-        self.run = run
-        self._inbound_nodes = []
-        self._outbound_nodes = []
-
-    def __call__(self, *inputs, **options):
-        return self.run(*inputs, **options)
-
-    def __repr__(self):
-        return f"<Operation name={self.name}>"
 
 
 def keeps_history(tensors):

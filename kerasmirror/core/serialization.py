@@ -146,7 +146,11 @@ def serialize_keras_object(obj):
             "keras.saving.serialize_keras_object: `obj` must be plain data, a function or an "
             f"object with `get_config()`. Received: {obj} (of type {type(obj)})"
         )
-    described = _describe(type(obj), serialize_keras_object(obj.get_config()), None)
+    config = serialize_keras_object(obj.get_config())
+    if hasattr(obj, "saved_as"):  # an operation of `keras.ops`, which has no class of its own
+        module, class_name = obj.saved_as()
+        return _named(module, class_name, config, class_name)
+    described = _describe(type(obj), config, None)
     if hasattr(obj, "get_build_config"):
         build_config = obj.get_build_config()
         if build_config is not None:
@@ -172,15 +176,27 @@ def saved_as(module):
 
 
 def _describe(symbol, config, class_name):
+_FINDERS = []
+
+
+def find_operations_with(finder):
+    """Let `finder(module, class_name)` tell what a config's operation is, None where it is none."""
+    _FINDERS.append(finder)
+    return finder
+
+
+def _named(module, class_name, config, registered_name):
+    return {
+        "module": module,
+        "class_name": class_name,
+        "config": config,
+        "registered_name": registered_name,
+    }
+
+
     path = _export.public_path(symbol)
     if symbol in _SAVED_AS:
-        name = symbol.__name__
-        return {
-            "module": _SAVED_AS[symbol],
-            "class_name": name,
-            "config": config,
-            "registered_name": name,
-        }
+        return _named(_SAVED_AS[symbol], symbol.__name__, config, symbol.__name__)
     if path is not None:
         module, _, name = f"keras.{path}".rpartition(".")
         registered = None
@@ -308,6 +324,9 @@ def find_symbol(name, module, config, custom_objects=None, module_objects=None):
                 return symbol
     for symbol, saved_module in _SAVED_AS.items():
         if (module, name) == (saved_module, symbol.__name__):
+    for finder in _FINDERS:
+        if (found := finder(module, name)) is not None:
+            return found
             return symbol
     raise TypeError(
         f"keras: cannot find {name!r} (module {module!r}). Only public names of Keras and your own "

@@ -13,6 +13,7 @@ from kerasmirror._export import export
 from kerasmirror.core import dtype_policy, dtypes, scopes, tree
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.node import Node, is_recording, keeps_history, placeholders_in, recording
+from kerasmirror.core.operation import Operation
 from kerasmirror.core.symbolic import KerasTensor, any_symbolic, standardize_shape
 from kerasmirror.core.tensor import Tensor, get_keras_mask, set_keras_mask
 from kerasmirror.core.variable import Variable
@@ -47,7 +48,7 @@ def _wrap_build(build):
 
 
 @export("Layer", "layers.Layer")
-class Layer(LayerState):
+class Layer(LayerState, Operation):
     """Base of all layers: state made in `__init__` or `build`, computation in `call`.
 
     Subclasses write `__init__`, `build(input_shape)` with `add_weight`, and `call(inputs, ...)`

@@ -1,3 +1,3 @@
 """Models: layers composed, with a training loop."""
 
-from kerasmirror.models import cloning, functional, model, sequential  # noqa: F401
+from kerasmirror.models import cloning, function, functional, model, sequential  # noqa: F401

@@ -13,12 +13,13 @@ from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor, get_keras_mask, set_keras_mask
 from kerasmirror.layers.core.input_layer import Input, InputLayer
 from kerasmirror.layers.input_spec import InputSpec
+from kerasmirror.models.function import Function, leaf_shapes, paths_of
 from kerasmirror.models.graph import Graph, from_inputs
 from kerasmirror.models.graph_config import config_of_graph, tensors_of_config
 from kerasmirror.models.model import Model
 
 
-class Functional(Model):
+class Functional(Function, Model):
     """The graph of calls between `inputs` and `outputs`; each a KerasTensor or a nest of them.
 
     `inputs` may lie inside another model's graph: the layers between are shared with it. The order
@@ -45,7 +46,9 @@ class Functional(Model):
             inputs, outputs = from_inputs(inputs, outputs, _input_for)
         self.__dict__["_inputs_struct"] = tree.map_structure(lambda x: x, inputs)
         self.__dict__["_outputs_struct"] = tree.map_structure(lambda x: x, outputs)
-        self.__dict__["_graph"] = Graph(tree.flatten(inputs), tree.flatten(outputs))
+        self.__dict__["_graph"] = Graph(
+            tree.flatten(inputs), tree.flatten(outputs), paths_of(outputs)
+        )
         if trainable is not None:
             self.trainable = trainable
         for layer in self.layers:
@@ -160,7 +163,7 @@ class Functional(Model):
 
     def compute_output_shape(self, input_shape):
         """The shapes of the outputs for inputs of `input_shape`, nested as the inputs are."""
-        shapes = _leaf_shapes(input_shape)
+        shapes = leaf_shapes(input_shape)
         placeholders = [
             KerasTensor(shape, tensor.dtype, record_history=False)
             for shape, tensor in zip(shapes, self.inputs, strict=True)
@@ -321,14 +324,6 @@ def _nested_alike(inputs, struct):
     except ValueError:
         return False
     return True
-
-
-def _leaf_shapes(shape):
-    if isinstance(shape, dict):
-        return [leaf for key in sorted(shape) for leaf in _leaf_shapes(shape[key])]
-    if any(isinstance(size, (list, tuple, dict)) for size in shape):
-        return [leaf for part in shape for leaf in _leaf_shapes(part)]
-    return [tuple(shape)]
 
 
 def _constructed_like_functional(cls):

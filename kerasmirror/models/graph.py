@@ -28,20 +28,23 @@ class Step(NamedTuple):
 class Graph:
     """The calls that lead from `inputs` to `outputs`, both flat lists of KerasTensors.
 
+    `paths` tell errors where each output stands in the structure that the user gave.
+
     `operations` are in Keras's order: far from the outputs first, among equals as a walk from the
     first output meets them. The order is settled here, once; `run` follows it.
     Raises: ValueError when an output needs something that is no input, or two operations of one
     name.
     """
 
-    def __init__(self, inputs, outputs):
+    def __init__(self, inputs, outputs, paths=None):
         self.inputs = inputs
         self.outputs = outputs
         found, first_seen = calls_between(inputs, outputs)
         node_depths, operation_depths = _depths(found)
         for tensor in inputs:
             node = node_of(tensor)
-            if node.operation not in operation_depths:  # an input that no output needs
+            # An input that no output needs; one without history belongs to no operation.
+            if node is not None and node.is_input and node.operation not in operation_depths:
                 operation_depths[node.operation] = node_depths[node] = 0
                 first_seen[node.operation] = -1
         by_depth = defaultdict(list)
@@ -53,7 +56,7 @@ class Graph:
         self.operations = sorted(
             operation_depths, key=lambda one: (-operation_depths[one], first_seen[one])
         )
-        self._check()
+        self._check(paths)
         slots, self.steps = self._plan()
         self.uses = self._count_uses(slots)
         self.size = len(slots)
@@ -61,18 +64,21 @@ class Graph:
         self.input_slots = [slots[id(tensor)] for tensor in inputs]
         self.output_slots = [slots[id(tensor)] for tensor in outputs]
 
-    def _check(self):
+    def _check(self, paths):
         known = {id(tensor) for tensor in self.inputs}
         for node in self.nodes:
             if not node.is_input:
                 for tensor in node.input_tensors:
                     if id(tensor) not in known:
-                        raise _disconnected(tensor, f"operation '{node.operation.name}' needs")
+                        raise _disconnected(
+                            tensor, f"what operation '{node.operation.name}' takes is"
+                        )
                 known.update(id(tensor) for tensor in node.outputs)
         for position, tensor in enumerate(self.outputs):
             if id(tensor) not in known:
-                raise _disconnected(tensor, f"output {position} is")
-        names = Counter(one.name for one in self.operations)
+                place = position if paths is None else ".".join(map(str, paths[position]))
+                raise _disconnected(tensor, f"Output with path `{place}` is")
+        names = Counter([one.name for one in self.operations])
         repeated = [name for name, count in names.items() if count > 1]
         if repeated:
             raise ValueError(
@@ -263,12 +269,12 @@ def _disconnected(tensor, who):
     if node_of(tensor) is None:
         return ValueError(
             "keras.Model: every tensor of the graph must come from a layer or from an operation of "
-            f"`keras.ops` that keeps track of its inputs; {who} one that does not. Wrap such "
-            f"computations in a layer's call(). Received: {tensor!r}"
+            f"`keras.ops` that keeps track of its inputs; {who} not connected to `inputs`, as it "
+            f"comes from neither. Wrap such computations in a layer's call(). Received: {tensor!r}"
         )
     return ValueError(
-        f"keras.Model: `outputs` must be computed from `inputs` alone; {who} a tensor that is not "
-        f"(the graph is disconnected). Received: {tensor!r}"
+        f"keras.Model: `outputs` must be computed from `inputs` alone; {who} not connected to "
+        f"`inputs` (the graph is disconnected). Received: {tensor!r}"
     )
 
 

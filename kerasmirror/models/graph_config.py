@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from kerasmirror.core import serialization, tree
 from kerasmirror.core.node import KerasHistory
+from kerasmirror.core.operation import Operation, OperationCall
 from kerasmirror.core.symbolic import KerasTensor
-from kerasmirror.layers.layer import Layer
+from kerasmirror.models.old_config import in_present_form
 
 
 def config_of_graph(graph, inputs, outputs, functional):
@@ -13,13 +14,14 @@ def config_of_graph(graph, inputs, outputs, functional):
 
     A call is numbered among the calls of its layer that belong to the graph; those of a
     `functional` model count from 1 where the graph's ends are named, as 0 is its own construction.
-    Raises: NotImplementedError for an operation that is no layer.
+    Raises: NotImplementedError for a call that no file can describe.
     """
     for operation in graph.operations:
-        if not isinstance(operation, Layer):
+        if type(operation) is OperationCall:
             raise NotImplementedError(
-                "keras.Model.get_config: operations of `keras.ops` between layers have no config "
-                "yet; put them into a layer's call(). "
+                f"keras.Model.get_config: the call of `keras.ops.{operation.function_name}` has no "
+                "config, as it passes a tensor where Keras has an option, or Keras has no such "
+                "operation in graphs; put it into a layer's call(). "
                 f"Received: a graph with the operation '{operation.name}'"
             )
 
@@ -33,14 +35,14 @@ def config_of_graph(graph, inputs, outputs, functional):
         return [operation.name, number + isinstance(operation, functional), position]
 
     layers = []
-    for layer in graph.operations:
+    for operation in graph.operations:
         calls = [
             _config_of_call(node, place)
-            for node in layer._inbound_nodes
+            for node in operation._inbound_nodes
             if node in graph.members and not node.is_input
         ]
-        config = serialization.serialize_keras_object(layer)
-        layers.append({**config, "name": layer.name, "inbound_nodes": calls})
+        config = serialization.serialize_keras_object(operation)
+        layers.append({**config, "name": operation.name, "inbound_nodes": calls})
     return {
         "layers": layers,
         "input_layers": tree.map_structure(end, inputs),
@@ -67,6 +69,9 @@ def _config_of_call(node, place):
     }
 
 
+_OF_THE_GRAPH = ("name", "inbound_nodes")
+
+
 class _NotYet(Exception):
     """A call needs a tensor that no call has given so far."""
 
@@ -78,17 +83,19 @@ def tensors_of_config(config, custom_objects, functional):
     """
     layers, waiting = {}, {}
     for data in config["layers"]:
+        described = in_present_form(data)
         layer = serialization.deserialize_keras_object(
-            {key: value for key, value in data.items() if key not in ("name", "inbound_nodes")},
+            {key: value for key, value in described.items() if key not in _OF_THE_GRAPH},
             custom_objects,
         )
-        if not isinstance(layer, Layer):
+        name = data.get("name") or described["config"]["name"]
+        if not isinstance(layer, Operation):
             raise ValueError(
-                "keras.Model.from_config: `layers` must describe layers. "
-                f"Received: {data.get('class_name')!r} called {data.get('name')!r}"
+                "keras.Model.from_config: `layers` must describe layers or operations. "
+                f"Received: {data.get('class_name')!r} called {name!r}"
             )
-        layers[data["name"]] = layer
-        waiting[data["name"]] = list(data["inbound_nodes"])
+        layers[name] = layer
+        waiting[name] = list(data["inbound_nodes"])
     while any(waiting.values()):
         progress = False
         for name, calls in waiting.items():
@@ -126,18 +133,20 @@ def _ends(structure, end):
 def _call(layer, data, layers, custom_objects):
     """Call `layer` as described; False when a tensor that it takes is not there yet."""
 
+    def result(name, number, position):
+        if name not in layers:
+            raise ValueError(
+                f"keras.Model.from_config: a call's inputs must come from {list(layers)}. "
+                f"Received: {name!r}"
+            )
+        nodes = layers[name]._inbound_nodes
+        if number >= len(nodes):
+            raise _NotYet
+        return nodes[number].outputs[position]
+
     def revive(part):
         if isinstance(part, dict) and part.get("class_name") == "__keras_tensor__":
-            name, number, position = KerasHistory(*part["config"]["keras_history"])
-            if name not in layers:
-                raise ValueError(
-                    f"keras.Model.from_config: a call's inputs must come from {list(layers)}. "
-                    f"Received: {name!r}"
-                )
-            nodes = layers[name]._inbound_nodes
-            if number >= len(nodes):
-                raise _NotYet
-            return nodes[number].outputs[position]
+            return result(*KerasHistory(*part["config"]["keras_history"]))
         if isinstance(part, dict) and "class_name" in part:
             return serialization.deserialize_keras_object(part, custom_objects)
         if isinstance(part, dict):
@@ -147,9 +156,26 @@ def _call(layer, data, layers, custom_objects):
         return part
 
     try:
-        args, kwargs = revive(list(data["args"])), revive(dict(data["kwargs"]))
+        if isinstance(data, list):  # before Keras 3: [[name, number, position, keywords], ...]
+            tensors = [result(*place[:3]) for place in data]
+            args = [tensors[0] if len(tensors) == 1 else tensors]
+            kwargs = _old_keywords(data, result)
+        else:
+            args, kwargs = revive(list(data["args"])), revive(dict(data["kwargs"]))
     except _NotYet:
         return False
-    implied = {key: value for key, value in kwargs.items() if value is not None}
-    layer(*args, **implied)
+    layer(*args, **{key: value for key, value in kwargs.items() if value is not None})
     return True
+
+
+def _old_keywords(places, result):
+    """The keyword arguments of an old call; lists with a name and two numbers are tensors."""
+    keywords = places[0][3] if places and len(places[0]) > 3 else {}
+
+    def revive(value):
+        if isinstance(value, list) and len(value) >= 3 and isinstance(value[0], str):
+            if all(isinstance(part, int) for part in value[1:3]):
+                return result(*value[:3])
+        return value
+
+    return {key: revive(value) for key, value in keywords.items()}

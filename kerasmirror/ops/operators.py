@@ -12,7 +12,8 @@ from kerasmirror.core.variable import Variable
 from kerasmirror.ops.numpy import bitwise, comparison, contraction, elementwise, indexing, shape
 from kerasmirror.ops.tensor import to_tensor
 
-_KNOWN = frozenset((Tensor, Variable, KerasTensor, int, float, bool, list, tuple))
+_KNOWN = frozenset((Tensor, Variable, int, float, bool, list, tuple))
+_TENSORS = (Tensor, Variable)
 
 _BINARY = {
     "add": elementwise.add,
@@ -32,26 +33,33 @@ _COMPARISONS = {
     "gt": comparison.greater,
     "ge": comparison.greater_equal,
 }
+_LOGIC = {
+    "and": (comparison.logical_and, bitwise.bitwise_and),
+    "or": (comparison.logical_or, bitwise.bitwise_or),
+    "xor": (comparison.logical_xor, bitwise.bitwise_xor),
+}
 
 
 def _operator(run):
     def method(self, other):
-        return NotImplemented if _is_foreign(other) else run(self, other)
+        return NotImplemented if _is_foreign(self, other) else run(self, other)
 
     return method
 
 
 def _reflected(run):
     def method(self, other):
-        return NotImplemented if _is_foreign(other) else run(other, self)
+        return NotImplemented if _is_foreign(self, other) else run(other, self)
 
     return method
 
 
-def _is_foreign(other):
+def _is_foreign(one, other):
     """Whether Python should ask `other`, or the default, instead of converting it."""
-    if type(other) in _KNOWN or isinstance(other, (Tensor, Variable, KerasTensor)):
+    if type(other) in _KNOWN or isinstance(other, _TENSORS):
         return False
+    if isinstance(other, KerasTensor):
+        return not isinstance(one, KerasTensor)  # a placeholder's operators make nodes
     return not isinstance(other, (int, float)) and not hasattr(other, "__array__")
 
 
@@ -65,62 +73,52 @@ def _logic(logical, bits):
     return run
 
 
-_LOGIC = {
-    "and": _logic(comparison.logical_and, bitwise.bitwise_and),
-    "or": _logic(comparison.logical_or, bitwise.bitwise_or),
-    "xor": _logic(comparison.logical_xor, bitwise.bitwise_xor),
-}
+def _inversion(logical, bits):
+    return lambda self: logical(self) if self.dtype == "bool" else bits(self)
 
 
-def _invert(self):
-    if self.dtype == "bool":
-        return comparison.logical_not(self)
-    return bitwise.bitwise_invert(self)
+def _iteration(get_item):
+    def iterate(self):
+        if not self.shape:
+            raise TypeError("iteration over a tensor without axes")
+        if self.shape[0] is None:
+            raise TypeError(f"iteration over a tensor whose first axis is unknown: {self}")
+        return iter([get_item(self, i) for i in range(self.shape[0])])
+
+    return iterate
 
 
-def _iterate(self):
-    if not self.shape:
-        raise TypeError("iteration over a tensor without axes")
-    if self.shape[0] is None:
-        raise TypeError(f"iteration over a tensor whose first axis is unknown: {self}")
-    return iter([indexing.get_item(self, i) for i in range(self.shape[0])])
-
-
-def _round(self, ndigits=None):
-    return elementwise.round(self, ndigits or 0)
-
-
-def _transposed(self):
-    return shape.transpose(self)
-
-
-def _reshape(self, *newshape):
-    return shape.reshape(self, newshape[0] if len(newshape) == 1 else newshape)
-
-
-def _squeeze(self, axis=None):
-    return shape.squeeze(self, axis)
-
-
-def _install(kind):
-    for name, run in {**_BINARY, **_LOGIC}.items():
-        setattr(kind, f"__{name}__", _operator(run))
-        setattr(kind, f"__r{name}__", _reflected(run))
+def install(kind, public=lambda function: function):
+    """Give the class `kind` the operators; each runs `public(the operation)`."""
+    # Keras's variables and placeholders know no bits: what is not 0 is true.
+    logic = {
+        name: _logic(*map(public, pair)) if kind is Tensor else public(pair[0])
+        for name, pair in _LOGIC.items()
+    }
+    for name, run in {**_BINARY, **logic}.items():
+        setattr(kind, f"__{name}__", _operator(public(run)))
+        setattr(kind, f"__r{name}__", _reflected(public(run)))
     for name, run in _COMPARISONS.items():
-        setattr(kind, f"__{name}__", _operator(run))
-    kind.__neg__ = lambda self: elementwise.negative(self)
+        setattr(kind, f"__{name}__", _operator(public(run)))
+    negative, absolute = public(elementwise.negative), public(elementwise.absolute)
+    rounded, get_item = public(elementwise.round), public(indexing.get_item)
+    transpose, reshape = public(shape.transpose), public(shape.reshape)
+    squeeze = public(shape.squeeze)
+    kind.__neg__ = lambda self: negative(self)
     kind.__pos__ = lambda self: self
-    kind.__abs__ = lambda self: elementwise.absolute(self)
-    kind.__invert__ = _invert
-    kind.__round__ = _round
-    kind.__getitem__ = lambda self, key: indexing.get_item(self, key)
-    kind.__iter__ = _iterate
+    kind.__abs__ = lambda self: absolute(self)
+    kind.__invert__ = _inversion(public(comparison.logical_not), public(bitwise.bitwise_invert))
+    kind.__round__ = lambda self, ndigits=None: rounded(self, ndigits or 0)
+    kind.__getitem__ = lambda self, key: get_item(self, key)
+    kind.__iter__ = _iteration(get_item)
     kind.__hash__ = object.__hash__
     kind.__array_priority__ = 100  # NumPy leaves `array + x` to __radd__
-    kind.T = property(_transposed)
-    kind.reshape = _reshape
-    kind.squeeze = _squeeze
+    kind.T = property(lambda self: transpose(self))
+    kind.reshape = lambda self, *newshape: reshape(
+        self, newshape[0] if len(newshape) == 1 else newshape
+    )
+    kind.squeeze = lambda self, axis=None: squeeze(self, axis)
 
 
 for _kind in (Tensor, Variable, KerasTensor):
-    _install(_kind)
+    install(_kind)
