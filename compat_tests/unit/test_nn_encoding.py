@@ -32,7 +32,7 @@ def test_bad_arguments_are_refused():
     with pytest.raises(ValueError) as error:
         ops.one_hot([0], 0)
     assert str(error.value) == (
-        "ops.one_hot: `num_classes` must be an int of at least 1. Received: num_classes=0"
+        "ops.one_hot: `num_classes` must be a positive integer. Received: num_classes=0"
     )
     with pytest.raises(ValueError) as error:
         ops.multi_hot([0], 2, sparse=True)

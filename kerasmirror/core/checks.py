@@ -16,7 +16,7 @@ def fail(owner, name, expected, value, error=ValueError):
 def positive_int(value, name, *, owner):
     """`value` as an int of at least 1."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        fail(owner, name, "an int of at least 1", value)
+        fail(owner, name, "a positive integer", value)
     return int(value)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from kerasmirror import _export
 from kerasmirror._export import export
 from kerasmirror.core import names
+from kerasmirror.core.safe_mode import SafeModeScope, in_safe_mode
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable
 
@@ -224,8 +225,8 @@ def _named(module, class_name, config, registered_name):
 def deserialize_keras_object(config, custom_objects=None, safe_mode=True, **kwargs):
     """The object that `serialize_keras_object` described.
 
-    With `safe_mode` (and, for lack of an unsafe need, without it) only public classes of this
-    package and the user's own registered or passed ones can be named.
+    Only public classes of this package and the user's own registered or passed ones can be named.
+    With `safe_mode` none of them runs code that the config holds (a Lambda layer's lambda).
     Raises: TypeError for an unknown name, ValueError for a malformed config.
     """
     module_objects = kwargs.pop("module_objects", None)
@@ -258,7 +259,8 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True, **kwar
         return cls
     if not hasattr(cls, "from_config"):
         raise TypeError(f"keras: {class_name!r} has no `from_config` to rebuild it with.")
-    with CustomObjectScope(custom_objects):
+    safe = in_safe_mode()
+    with CustomObjectScope(custom_objects), SafeModeScope(safe_mode if safe is None else safe):
         instance = cls.from_config(inner)
     build_config = config.get("build_config")
     if build_config and hasattr(instance, "build_from_config") and not instance.built:

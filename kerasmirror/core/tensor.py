@@ -44,6 +44,14 @@ class Tensor:
     def device(self):
         return "cpu:0"
 
+    @property
+    def _keras_mask(self):  # its name in Keras's guide to masking
+        return getattr(self, "mask", None)
+
+    @_keras_mask.setter
+    def _keras_mask(self, mask):
+        self.mask = mask
+
     def numpy(self):
         """A copy of the values as a NumPy array."""
         return np.array(self.data)

@@ -64,7 +64,7 @@ class InputSpec:
         return cls(**config)
 
 
-def check_inputs(specs, inputs, layer_name):
+def check_inputs(specs, inputs, layer):
     """Raise ValueError unless `inputs` (a tensor or a nest of them) are what `specs` expect."""
     if type(specs) is InputSpec and type(inputs) is Tensor and _mismatch(specs, inputs) is None:
         return
@@ -73,14 +73,14 @@ def check_inputs(specs, inputs, layer_name):
         missing = [spec.name for spec in specs if spec.name not in inputs]
         if missing:
             raise ValueError(
-                f"Layer '{layer_name}': `inputs` must have the keys "
+                f"{_called(layer)}: `inputs` must have the keys "
                 f"{[spec.name for spec in specs]}. Received: keys {list(inputs)}"
             )
         inputs = [inputs[spec.name] for spec in specs]
     inputs = tree.flatten(inputs)
     if len(inputs) != len(specs):
         raise ValueError(
-            f"Layer '{layer_name}': `inputs` must be {len(specs)} tensor(s). "
+            f"{_called(layer)}: `inputs` must be {len(specs)} tensor(s). "
             f"Received: {len(inputs)} tensor(s)"
         )
     for position, (x, spec) in enumerate(zip(inputs, specs, strict=True)):
@@ -88,15 +88,23 @@ def check_inputs(specs, inputs, layer_name):
             continue
         if not hasattr(x, "shape"):
             raise ValueError(
-                f"Layer '{layer_name}': `inputs` must be tensors. Received: {x!r} ({type(x)})"
+                f"{_called(layer)}: `inputs` must be tensors. Received: {x!r} ({type(x)})"
             )
         expected = _mismatch(spec, x)
         if expected is not None:
             which = "inputs" if len(specs) == 1 else f"inputs[{position}]"
             raise ValueError(
-                f"Layer '{layer_name}': `{which}` must have {expected}. "
+                f"{_called(layer)}: `{which}` is incompatible with the layer: it must have "
+                f"{expected}. "
                 f"Received: an input of shape {tuple(x.shape)} and dtype {x.dtype}"
             )
+
+
+def _called(layer):
+    """The layer's name, and its path where that says more."""
+    path = getattr(layer, "path", None)
+    where = "" if path in (None, layer.name) else f" at '{path}'"
+    return f"Layer '{layer.name}'{where}"
 
 
 def _mismatch(spec, x):

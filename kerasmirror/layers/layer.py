@@ -166,7 +166,7 @@ class Layer(LayerState, Operation):
             first = args[0] if args else None
         if self._input_spec is not None:
             given = first if args else self._first_argument(args, kwargs)
-            check_inputs(self._input_spec, given, self._name)
+            check_inputs(self._input_spec, given, self)
         opened = OPEN_CALLS.entry is None
         if opened:
             OPEN_CALLS.entry = self
@@ -312,7 +312,7 @@ class Layer(LayerState, Operation):
                     self._build_on_placeholders(args, accepted)
                 self._mark_built(next(iter(shapes.values()), None))
         if self._input_spec is not None:
-            check_inputs(self._input_spec, self._first_argument(args, kwargs), self._name)
+            check_inputs(self._input_spec, self._first_argument(args, kwargs), self)
 
     def _build_at_init(self):
         """Mark a layer that has nothing to build as built, unless a subclass has a `build`."""

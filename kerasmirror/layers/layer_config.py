@@ -9,11 +9,11 @@ from kerasmirror import _export, activations, regularizers
 from kerasmirror.core import dtype_policy, serialization, tree
 
 
-def config_of(layer, is_derived):
+def config_of(layer, is_derived, left_out=()):
     """What `get_config` of the base class gives.
 
-    The arguments of the nearest public class are read from the attributes of their names; with
-    `is_derived`, those that a user's class was constructed with are added.
+    The arguments of the nearest public class are read from the attributes of their names, but for
+    `left_out`; with `is_derived`, those that a user's class was constructed with are added.
     Raises: NotImplementedError for a user's arguments that are not plain data.
     """
     config = {
@@ -25,7 +25,7 @@ def config_of(layer, is_derived):
         config["activity_regularizer"] = regularizers.serialize(layer.activity_regularizer)
     public = next(c for c in type(layer).__mro__ if _export.public_path(c) is not None)
     for key in _own_arguments(public):
-        if hasattr(layer, key):
+        if key not in left_out and hasattr(layer, key):
             config[key] = _plain(key, getattr(layer, key))
     if is_derived and public is not type(layer):
         config.update(_plain_init_arguments(layer))
@@ -42,7 +42,7 @@ def layer_of(cls, config):
         config["dtype"] = dtype_policy.deserialize(config["dtype"])
     try:
         return cls(**config)
-    except TypeError as error:
+    except Exception as error:  # noqa: BLE001 - as Keras: whatever was wrong is a TypeError
         raise TypeError(
             f"{cls.__name__}.from_config: `config` must fit the constructor: {error}. "
             f"Received: config={config!r}"
@@ -74,7 +74,7 @@ def _plain_init_arguments(layer):
 @functools.cache
 def _own_arguments(cls):
     """The constructor arguments of `cls` that are not the base class's."""
-    base = {"self", "kwargs", "args", "name", "trainable", "dtype", "autocast"}
+    base = {"self", "kwargs", "args", "name", "trainable", "dtype", "autocast", "weights"}
     base.add("activity_regularizer")
     return [name for name in inspect.signature(cls.__init__).parameters if name not in base]
 

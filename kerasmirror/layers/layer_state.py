@@ -320,7 +320,7 @@ class LayerState:
 
     def save_own_variables(self, store):
         """Put the layer's own variables into the dict-like `store`, under "0", "1", ..."""
-        for i, variable in enumerate(self._trainable_variables + self._non_trainable_variables):
+        for i, variable in enumerate(self._saved_variables()):
             store[f"{i}"] = variable
 
     def load_own_variables(self, store):
@@ -328,7 +328,7 @@ class LayerState:
 
         Raises: ValueError when their number differs.
         """
-        variables = self._trainable_variables + self._non_trainable_variables
+        variables = self._saved_variables()
         if len(store.keys()) != len(variables):
             hint = "" if self.built or variables else ", and the layer has not been built yet"
             raise ValueError(
@@ -338,6 +338,14 @@ class LayerState:
             )
         for i, variable in enumerate(variables):
             variable.assign(store[f"{i}"])
+        self._loaded()
+
+    def _saved_variables(self):
+        """The own variables that a file holds, in order."""
+        return self._trainable_variables + self._non_trainable_variables
+
+    def _loaded(self):
+        """Called when the own variables have taken a file's values."""
 
     def _check_ready(self):
         if not self.__dict__.get("_ready"):

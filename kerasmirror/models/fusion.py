@@ -8,9 +8,10 @@ relu is the layer's activation or an Activation or ReLU layer behind a linear on
 normalization is an operation of its own, with relu; in prediction it becomes part of the weights
 before it, where they are fewer than the values it would pass over. Layers are left
 as they are unless their type is exactly one of these, in channels last, computing and keeping
-weights in one of float32 and float64, without activity regularizer and without a `call` of the
-instance's own; and in a single run, where a mask comes in or something is not as it should be: then
-each layer is called, and says so itself. `kerasmirror.config.fusion(False)` turns all of it off.
+weights in one of float32 and float64, without activity regularizer, LoRA and quantization, and
+without a `call` of the instance's own; and in a single run, where a mask comes in or something is
+not as it should be: then each layer is called, and says so itself.
+`kerasmirror.config.fusion(False)` turns all of it off.
 """
 
 from __future__ import annotations
@@ -136,8 +137,10 @@ def _is_usable(layer, first):
         layer._called
         and policy.compute_dtype == policy.variable_dtype == dtype
         and dtype in _DTYPES
+        and policy.quantization_mode is None
         and layer.activity_regularizer is None
         and not layer._losses
+        and not layer.__dict__.get("lora_enabled")
     )
 
 
@@ -266,7 +269,7 @@ class Group:
         """
         for layer in (self.layers[0], self.head):
             if layer is not None and layer._input_spec is not None:
-                check_inputs(layer._input_spec, x, layer._name)
+                check_inputs(layer._input_spec, x, layer)
         if type(self.head) is Dense:
             return {}
         settled = {"flat": self.flatten is not None}

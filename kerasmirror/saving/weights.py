@@ -252,7 +252,7 @@ def _own_check(saveable):
 
 
 def _check_layer(layer, store):
-    variables = layer._trainable_variables + layer._non_trainable_variables
+    variables = layer._saved_variables()
     if len(store) != len(variables):
         hint = (
             "" if layer.built else " The layer is not built: its parent's `build()` should do so."

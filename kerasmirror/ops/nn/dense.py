@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.ops.nn.precision import narrowed, widened
 
@@ -48,3 +50,37 @@ def affine(k, x, w, bias, *, activation="linear"):
         return dx, dw, db
 
     return narrowed(y if len(lead) == 1 else y.reshape(*lead, w.shape[1]), dtype), backward
+
+
+def _over_spec(x, w, bias, *, summed, activation="linear"):
+    lead, inner = tuple(x.shape[:-summed]), tuple(x.shape[-summed:])
+    if any(a not in (None, b) for a, b in zip(inner, w.shape[:summed], strict=True)):
+        raise ValueError(
+            f"affine_over: `inputs` must end in the kernel's first axes, {w.shape[:summed]}. "
+            f"Received: inputs.shape={tuple(x.shape)}, kernel.shape={tuple(w.shape)}"
+        )
+    return (*lead, *w.shape[summed:]), x.dtype
+
+
+@primitive("affine_over", spec=_over_spec)
+def affine_over(k, x, w, bias, *, summed, activation="linear"):
+    """`affine` that sums over several axes: the last `summed` of x, the first of w.
+
+    Shapes: x (*P, *S), w (*S, *F), bias (*F) or None, result (*P, *F).
+    """
+    shape, _ = _over_spec(x, w, bias, summed=summed)
+    x_shape, w_shape = x.shape, w.shape
+    inner = math.prod(w_shape[:summed])
+    rows, matrix = x.reshape(-1, inner), w.reshape(inner, -1)
+    flat = None if bias is None else bias.reshape(-1)
+    y, backward = affine.rule(k, rows, matrix, flat, activation=activation)
+
+    def restored(dy, needs):
+        dx, dw, db = backward(dy.reshape(y.shape), needs)
+        return (
+            None if dx is None else dx.reshape(x_shape),
+            None if dw is None else dw.reshape(w_shape),
+            None if db is None else db.reshape(w_shape[summed:]),
+        )
+
+    return y.reshape(shape), restored
