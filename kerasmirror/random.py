@@ -18,7 +18,7 @@ from kerasmirror._export import export
 from kerasmirror.autodiff.primitive import kernels_of, primitive
 from kerasmirror.core import checks, config, dtypes, seeds
 from kerasmirror.core.names import auto_name, on_clear_session
-from kerasmirror.core.scopes import name_scope
+from kerasmirror.core.scopes import WRITES, name_scope
 from kerasmirror.core.symbolic import KerasTensor, standardize_shape
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable
@@ -47,15 +47,21 @@ class SeedGenerator:
     def __init__(self, seed=None, name=None, **kwargs):
         self.name = auto_name(type(self).__name__) if name is None else name
         if kwargs:
-            raise ValueError(f"SeedGenerator: unknown arguments {sorted(kwargs)}")
+            raise ValueError(
+                f"SeedGenerator: Unrecognized keyword arguments. Received: {sorted(kwargs)}"
+            )
         self._initial_seed = seed
         if seed is None:
             seed = make_default_seed()
         if not isinstance(seed, int):
-            checks.fail("SeedGenerator", "seed", "an int or None", seed)
+            raise ValueError(
+                "SeedGenerator: Argument `seed` must be an integer or None. "
+                f"Received: seed={seed!r}"
+            )
         with name_scope(self.name, caller=self):
             self.state = Variable(
-                np.array([seed, 0], np.int64),
+                lambda shape, dtype: np.array([seed, 0], np.int64),
+                shape=(2,),
                 dtype="int64",
                 trainable=False,
                 name="seed_generator_state",
@@ -118,6 +124,8 @@ def draw_seed(seed):
 def seed_pair(seed):
     """The two ints that the kernels take, drawn from `seed` as `draw_seed` does."""
     if type(seed) is SeedGenerator:
+        if WRITES.observer is not None:
+            WRITES.observer.before_write(seed.state)
         state = seed.state.data  # as `next` does, in a fifth of its time
         s0, s1 = state.tolist()
         state[1] = s1 + 1
@@ -209,7 +217,7 @@ def randint(shape, minval, maxval, dtype="int32", seed=None):
     owner = "random.randint"
     name = dtypes.standardize_dtype(dtype)
     if not dtypes.is_int_dtype(name):
-        checks.fail(owner, "dtype", "an integer dtype", dtype)
+        raise ValueError(f"`keras.{owner}` requires an integer `dtype`. Received: dtype={dtype!r}")
     low, high = int(minval), int(maxval)
     if low >= high:
         raise ValueError(
@@ -324,7 +332,9 @@ def _taken(k, x, *, order, axis):
 def _float_dtype(dtype, owner):
     name = dtypes.standardize_dtype(dtype) if dtype else config.floatx()
     if not dtypes.is_float_dtype(name):
-        checks.fail(owner, "dtype", "a floating point dtype", dtype)
+        raise ValueError(
+            f"`keras.{owner}` requires a floating point `dtype`. Received: dtype={dtype!r}"
+        )
     return dtypes.numpy_dtype(name)
 
 

@@ -96,13 +96,18 @@ class OrthogonalRegularizer(Regularizer):
     def __init__(self, factor=0.01, mode="rows"):
         owner = "regularizers.OrthogonalRegularizer"
         self.factor = _factor(factor, "factor", owner)
-        self.mode = checks.one_of(mode, ("rows", "columns"), "mode", owner=owner)
+        if mode not in ("rows", "columns"):
+            raise ValueError(
+                'Invalid value for argument `mode`. Expected one of {"rows", "columns"}. '
+                f"Received: mode={mode}"
+            )
+        self.mode = mode
 
     def __call__(self, inputs):
         x = float_tensor(inputs)
         if len(x.shape) != 2:
             raise ValueError(
-                "regularizers.OrthogonalRegularizer: `inputs` must have two axes. "
+                "Inputs to OrthogonalRegularizer must have rank 2. "
                 f"Received: inputs.shape={tuple(x.shape)}"
             )
         axis = 1 if self.mode == "rows" else 0

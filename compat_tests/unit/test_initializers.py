@@ -109,7 +109,7 @@ def test_get_takes_none_classes_callables_and_arrays():
     with pytest.raises(ValueError) as error:
         initializers.get(array)((3, 2))
     assert str(error.value) == (
-        "initializers.get: `shape` must be (2, 3), the given array's. Received: shape=(3, 2)"
+        "initializers.get: Expected `shape` to be (2, 3), the given array's. Received: shape=(3, 2)"
     )
 
 
@@ -149,18 +149,18 @@ def test_stft_is_the_fourier_transform_of_a_frame(rng):
 ERRORS = [
     (
         lambda: initializers.VarianceScaling(scale=-1.0),
-        "initializers.VarianceScaling: `scale` must be a number greater than 0. "
+        "initializers.VarianceScaling: Argument `scale` must be positive float. "
         "Received: scale=-1.0",
     ),
     (
         lambda: initializers.VarianceScaling(mode="fan"),
-        "initializers.VarianceScaling: `mode` must be one of 'fan_in', 'fan_out', 'fan_avg'. "
-        "Received: mode='fan'",
+        "initializers.VarianceScaling: Invalid `mode` argument: fan. It must be one of "
+        "('fan_in', 'fan_out', 'fan_avg').",
     ),
     (
         lambda: initializers.VarianceScaling(distribution="cauchy"),
-        "initializers.VarianceScaling: `distribution` must be one of 'truncated_normal', "
-        "'untruncated_normal', 'uniform', 'normal'. Received: distribution='cauchy'",
+        "initializers.VarianceScaling: Invalid `distribution` argument: cauchy. It must be one of "
+        "('truncated_normal', 'untruncated_normal', 'uniform', 'normal').",
     ),
     (
         lambda: initializers.HeNormal(seed="a"),

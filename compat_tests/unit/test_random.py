@@ -145,10 +145,10 @@ def error_of(run):
 
 def test_mistakes_are_named():
     assert error_of(lambda: random.uniform((2,), dtype="int32")) == (
-        "random.uniform: `dtype` must be a floating point dtype. Received: dtype='int32'"
+        "`keras.random.uniform` requires a floating point `dtype`. Received: dtype='int32'"
     )
     assert error_of(lambda: random.randint((2,), 0, 5, dtype="float32")) == (
-        "random.randint: `dtype` must be an integer dtype. Received: dtype='float32'"
+        "`keras.random.randint` requires an integer `dtype`. Received: dtype='float32'"
     )
     assert error_of(lambda: random.randint((2,), 5, 5)) == (
         "random.randint: `minval` must be less than `maxval`. Received: minval=5, maxval=5"
@@ -164,7 +164,7 @@ def test_mistakes_are_named():
         "Received: seed=1.5 (of type <class 'float'>)"
     )
     assert error_of(lambda: random.SeedGenerator("a")) == (
-        "SeedGenerator: `seed` must be an int or None. Received: seed='a'"
+        "SeedGenerator: Argument `seed` must be an integer or None. Received: seed='a'"
     )
     assert error_of(lambda: random.dropout(np.ones(3), 1.5)) == (
         "random.dropout: `rate` must be a number from 0 to 1. Received: rate=1.5"

@@ -74,14 +74,13 @@ def test_other_mistakes_are_named():
     with pytest.raises(ValueError) as error:
         regularizers.OrthogonalRegularizer(mode="diagonal")
     assert str(error.value) == (
-        "regularizers.OrthogonalRegularizer: `mode` must be one of 'rows', 'columns'. "
-        "Received: mode='diagonal'"
+        'Invalid value for argument `mode`. Expected one of {"rows", "columns"}. '
+        "Received: mode=diagonal"
     )
     with pytest.raises(ValueError) as error:
         regularizers.OrthogonalRegularizer()(np.ones(3))
     assert str(error.value) == (
-        "regularizers.OrthogonalRegularizer: `inputs` must have two axes. "
-        "Received: inputs.shape=(3,)"
+        "Inputs to OrthogonalRegularizer must have rank 2. Received: inputs.shape=(3,)"
     )
     with pytest.raises(NotImplementedError):
         regularizers.Regularizer().get_config()

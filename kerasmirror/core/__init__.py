@@ -10,6 +10,7 @@ from kerasmirror.core import (  # noqa: F401 - loading them registers their publ
     quantized_policy,
     scopes,
     serialization,
+    stateless,
     symbolic,
     tensor,
     tracking,

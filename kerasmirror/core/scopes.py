@@ -1,4 +1,4 @@
-"""Name scopes: the path that variables and layers get ("sequential/dense/kernel")."""
+"""What holds inside a `with`: the path that variables get, the dtype they are read in, and more."""
 
 from __future__ import annotations
 
@@ -12,9 +12,25 @@ class _State(threading.local):
     def __init__(self):
         self.names = []
         self.autocast = None
+        self.symbolic = None
 
 
 _STATE = _State()
+
+
+class _Writes(threading.local):
+    """Who is told before a variable is written to; the open StatelessScope; who waits for values.
+
+    `uninitialized` holds weak references to variables that were made in a StatelessScope.
+    """
+
+    def __init__(self):
+        self.observer = None
+        self.stateless = None
+        self.uninitialized = []
+
+
+WRITES = _Writes()
 
 
 @export("name_scope")
@@ -31,7 +47,8 @@ class name_scope:  # noqa: N801 - Keras's name
             raise TypeError(f"keras.name_scope: unknown arguments. Received: {sorted(kwargs)}")
         if not isinstance(name, str) or "/" in name:
             raise ValueError(
-                f"keras.name_scope: `name` must be a string without `/`. Received: name={name!r}"
+                "keras.name_scope: Argument `name` must be a string and cannot contain `/`. "
+                f"Received: name={name!r}"
             )
         self.name = name
         self.caller = caller
@@ -68,3 +85,40 @@ def autocast(dtype):
         yield
     finally:
         _STATE.autocast = before
+
+
+@export("SymbolicScope")
+class SymbolicScope:
+    """Context manager that says: what runs in here only looks for shapes and dtypes.
+
+    Nothing in it changes by itself; code asks `in_symbolic_scope()` where it has to behave
+    otherwise. Source: Keras 3.15 `keras.SymbolicScope`.
+    """
+
+    def __enter__(self):
+        self.original_scope = _STATE.symbolic
+        _STATE.symbolic = self
+        return self
+
+    def __exit__(self, *args, **kwargs):
+        _STATE.symbolic = self.original_scope
+
+
+def get_symbolic_scope():
+    """The innermost open SymbolicScope, or None."""
+    return _STATE.symbolic
+
+
+def in_symbolic_scope():
+    """Whether a SymbolicScope is open."""
+    return _STATE.symbolic is not None
+
+
+def get_stateless_scope():
+    """The open StatelessScope, or None."""
+    return WRITES.stateless
+
+
+def in_stateless_scope():
+    """Whether a StatelessScope is open."""
+    return WRITES.stateless is not None

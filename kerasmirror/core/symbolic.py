@@ -26,26 +26,69 @@ class KerasTensor:
     ):
         if kwargs:
             raise TypeError(f"KerasTensor: unknown arguments. Received: {sorted(kwargs)}")
+        if sparse and ragged:
+            raise ValueError(
+                "KerasTensor: a tensor cannot have `sparse=True` and `ragged=True` at once, and "
+                f"here it can have neither. Received: sparse={sparse}, ragged={ragged}"
+            )
         if sparse or ragged:
             raise ValueError(
                 "KerasTensor: `sparse` and `ragged` must be False, kerasmirror has dense tensors "
                 f"only. Received: sparse={sparse}, ragged={ragged}"
             )
-        self.shape = standardize_shape(shape)
-        self.dtype = dtypes.standardize_dtype(dtype)
-        self.sparse = False
-        self.ragged = False
+        self._shape = standardize_shape(shape)
+        self._dtype = dtypes.standardize_dtype(dtype)
         self.name = name or auto_name("keras_tensor")
         self.record_history = record_history
 
     @property
+    def shape(self):
+        return self._shape
+
+    @shape.setter
+    def shape(self, value):
+        raise _immutable("shape")
+
+    @property
+    def dtype(self):
+        return self._dtype
+
+    @dtype.setter
+    def dtype(self, value):
+        raise _immutable("dtype")
+
+    @property
+    def sparse(self):
+        return False
+
+    @sparse.setter
+    def sparse(self, value):
+        raise _immutable("sparse")
+
+    @property
+    def ragged(self):
+        return False
+
+    @ragged.setter
+    def ragged(self, value):
+        raise _immutable("ragged")
+
+    @property
+    def ragged_rank(self):
+        return None
+
+    @property
+    def row_splits_dtype(self):
+        return None
+
+    @property
     def ndim(self):
-        return len(self.shape)
+        return len(self._shape)
 
     def __array__(self, dtype=None, copy=None):
         raise ValueError(
-            "KerasTensor: a placeholder has no values, so NumPy cannot read it. Use `keras.ops` "
-            "functions and layers on it instead of NumPy's."
+            "KerasTensor: a placeholder doesn't have any actual numerical value, so NumPy cannot "
+            "read it. Use `keras.ops` functions and layers on it instead of NumPy's."
         )
 
     def __len__(self):
@@ -54,7 +97,7 @@ class KerasTensor:
         return self.shape[0]
 
     def __bool__(self):
-        raise TypeError("A KerasTensor has no value, so it is neither true nor false.")
+        raise TypeError("A symbolic KerasTensor cannot be used as a boolean. It has no value.")
 
     def __int__(self):
         raise ValueError("A KerasTensor has no value, so it cannot become an int.")
@@ -67,6 +110,12 @@ class KerasTensor:
             f"<KerasTensor shape={self.shape}, dtype={self.dtype}, sparse={self.sparse}, "
             f"ragged={self.ragged}, name={self.name}>"
         )
+
+
+def _immutable(attribute):
+    return AttributeError(
+        f"The `{attribute}` attribute of KerasTensor is immutable. Make a new KerasTensor instead."
+    )
 
 
 def standardize_shape(shape, owner="keras"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import threading
+import weakref
 
 import numpy as np
 
@@ -35,6 +35,9 @@ class Variable:
     Source: Keras 3.15 `keras.Variable`.
     """
 
+    # The initializer of a variable made in a StatelessScope, until it has its values.
+    _initializer = None
+
     def __init__(
         self,
         initializer,
@@ -53,7 +56,8 @@ class Variable:
         name = name or auto_name(type(self).__name__)
         if not isinstance(name, str) or "/" in name:
             raise ValueError(
-                f"keras.Variable: `name` must be a string without `/`. Received: name={name!r}"
+                "keras.Variable: Argument `name` must be a string and cannot contain `/`. "
+                f"Received: name={name!r}"
             )
         self._name = name
         scope = scopes.current_path()
@@ -77,8 +81,8 @@ class Variable:
         if callable(initializer) and not hasattr(initializer, "__array__"):
             if shape is None:
                 raise ValueError(
-                    "keras.Variable: `shape` must be given with a callable initializer. "
-                    f"Received: initializer={initializer!r}, shape=None"
+                    "keras.Variable: When creating a Variable from an initializer, the `shape` "
+                    f"argument must be given. Received: initializer={initializer!r}, shape=None"
                 )
             shape = standardize_shape(shape, "keras.Variable")
             if None in shape:
@@ -88,7 +92,17 @@ class Variable:
                 )
             self._dtype = dtypes.standardize_dtype(dtype)
             values = initializer(shape, dtype=self._dtype)
+            if scopes.WRITES.stateless is not None:
+                self._initializer = initializer
+                scopes.WRITES.uninitialized.append(weakref.ref(self))
         else:
+            if scopes.WRITES.stateless is not None:
+                raise ValueError(
+                    "keras.Variable: in a StatelessScope a variable can be made of an initializer "
+                    "and a shape only, not of values: make it before, in `__init__()` or in "
+                    "`build()` by `add_weight()`. Received: "
+                    f"initializer={initializer!r} for {self._path!r} while in a stateless scope"
+                )
             values = initializer
             _regular(initializer)
             plain = dtype is None and not hasattr(initializer, "dtype")
@@ -199,12 +213,12 @@ class Variable:
 
         Raises: ValueError when the shapes differ; the variable is unchanged then.
         """
-        array = np.asarray(_raw(value))
         if value is None:
             raise ValueError(
                 "keras.Variable.assign: `value` must be an array. "
                 f"Received: value=None for variable {self._path!r}"
             )
+        array = np.asarray(_raw(value))
         if array.dtype.kind in "USO" or (array.dtype.kind == "c" and self.data.dtype.kind != "c"):
             raise TypeError(
                 f"keras.Variable.assign: `value` must hold numbers that {self._dtype} can take. "
@@ -212,21 +226,65 @@ class Variable:
             )
         if array.shape != self.data.shape:
             raise ValueError(
-                f"keras.Variable.assign: `value` must have the variable's shape {self.shape}. "
-                f"Received: value.shape={array.shape} for variable {self._path!r}"
+                "keras.Variable.assign: The shape of the target variable and the shape of the "
+                f"target value must match. Received: value.shape={array.shape} for variable "
+                f"{self._path!r} of shape {self.shape}"
             )
-        if _UNDO.log is not None:
-            _UNDO.log.append((self, self.data.copy()))
+        if scopes.WRITES.stateless is not None:
+            return self._assign_in_scope(value)
+        if scopes.WRITES.observer is not None:
+            scopes.WRITES.observer.before_write(self)
         np.copyto(self.data, array, casting="unsafe")
-        return Tensor(self.data)
+        same = type(value) is Tensor and array.dtype == self.data.dtype
+        return value if same else Tensor(np.array(self.data))
+
+    def _assign_in_scope(self, value):
+        if scopes.WRITES.observer is not scopes.WRITES.stateless:
+            scopes.WRITES.observer.before_write(self)
+        scopes.WRITES.stateless.add_update((self, value))
+        return self._as_tensor()
 
     def assign_add(self, value):
         """Add to the values in place."""
+        if scopes.WRITES.stateless is not None:
+            return self.assign(self._as_tensor() + value)
         return self.assign(np.add(self.data, _raw(value)))
 
     def assign_sub(self, value):
         """Subtract from the values in place."""
+        if scopes.WRITES.stateless is not None:
+            return self.assign(self._as_tensor() - value)
         return self.assign(np.subtract(self.data, _raw(value)))
+
+    def writable(self):
+        """`data`, to be written to in place; an open StatelessScope gives an array of its own."""
+        if scopes.WRITES.stateless is not None:
+            scopes.WRITES.observer.before_write(self)
+        return self.data
+
+    def accumulate(self, value):
+        """`data += value` in place: what metrics do in each step."""
+        if scopes.WRITES.stateless is not None:
+            scopes.WRITES.observer.before_write(self)
+        self.data += value
+
+    # What Keras's own variables offer beside their public methods.
+
+    @property
+    def _value(self):
+        return None if self._initializer is not None else self._as_tensor()
+
+    def _initialize(self, value):
+        self.data = np.array(_raw(value), dtype=dtypes.numpy_dtype(self._dtype), order="C")
+
+    def _deferred_initialize(self):
+        if self._initializer is None:
+            raise ValueError(f"keras.Variable: Variable {self._path} is already initialized.")
+        initializer, self._initializer = self._initializer, None
+        self.assign(initializer(self.shape, dtype=self._dtype))
+
+    def _convert_to_tensor(self, value, dtype=None):
+        return lookup("ops.convert_to_tensor")(value, dtype=dtype)
 
     def move_to(self, buffer):
         """Keep the values in `buffer` (same shape and dtype) from now on."""
@@ -241,7 +299,7 @@ class Variable:
 
     def __bool__(self):
         raise TypeError(
-            "keras.Variable: a variable is neither true nor false; compare its value, for example "
+            "A Keras Variable cannot be used as a boolean. Compare its value, for example "
             f"`variable.numpy() > 0`. Received: {self._path!r} of shape {self.shape}"
         )
 
@@ -252,9 +310,9 @@ class Variable:
         return float(self._single())
 
     def _single(self):
-        if self.data.size != 1:
+        if self.data.ndim:
             raise TypeError(
-                "keras.Variable: only a variable with one value becomes a Python number. "
+                "keras.Variable: Only scalar arrays can be converted to Python scalars. "
                 f"Received: {self._path!r} of shape {self.shape}"
             )
         return self.data.item()
@@ -283,26 +341,53 @@ class Variable:
         )
 
 
-class _Undo(threading.local):
-    log = None
+class WriteLog:
+    """While open, notes what variables held before they were first written to."""
 
+    def __init__(self):
+        self.entries = []  # (variable, its values before)
+        self._seen = set()
 
-_UNDO = _Undo()
+    def __enter__(self):
+        self._outer = scopes.WRITES.observer
+        scopes.WRITES.observer = self
+        return self
+
+    def __exit__(self, *error):
+        scopes.WRITES.observer = self._outer
+
+    def before_write(self, variable):
+        """Note the values of `variable`, unless it is noted already."""
+        if id(variable) not in self._seen:
+            self._seen.add(id(variable))
+            self.entries.append((variable, variable.data.copy()))
+        if self._outer is not None:
+            self._outer.before_write(variable)
+
+    def take_back(self):
+        """Give every noted variable the values it had."""
+        for variable, values in self.entries:
+            np.copyto(variable.data, values)
 
 
 @contextlib.contextmanager
 def all_or_nothing():
-    """Within it, an error takes back every `assign` of this thread before it is raised on."""
-    before, _UNDO.log = _UNDO.log, []
-    try:
-        yield
-    except BaseException:
-        log, _UNDO.log = _UNDO.log, None
-        for variable, values in reversed(log):
-            np.copyto(variable.data, values)
-        raise
-    finally:
-        _UNDO.log = before
+    """Within it, an error takes back what this thread has written, before it is raised on."""
+    with WriteLog() as log:
+        try:
+            yield
+        except BaseException:
+            log.take_back()
+            raise
+
+
+def initialize_waiting():
+    """Give their values to variables that were made in a StatelessScope."""
+    waiting, scopes.WRITES.uninitialized = scopes.WRITES.uninitialized, []
+    for reference in waiting:
+        variable = reference()
+        if variable is not None and variable._initializer is not None:
+            variable._deferred_initialize()
 
 
 def _raw(value):
@@ -323,7 +408,8 @@ def _option(name, value, allowed):
     value = "none" if value is None else value
     if value not in allowed:
         raise ValueError(
-            f"keras.Variable: `{name}` must be one of {allowed} or None. Received: {name}={value!r}"
+            f"keras.Variable: Invalid value for argument `{name}`, it must be one of {allowed} or "
+            f"None. Received: {name}={value!r}"
         )
     return value
 
@@ -331,6 +417,7 @@ def _option(name, value, allowed):
 def _callable_or_none(name, value):
     if value is not None and not callable(value):
         raise ValueError(
-            f"keras.Variable: `{name}` must be a callable or None. Received: {name}={value!r}"
+            f"keras.Variable: Invalid value for attribute `{name}`, it must be a callable or None. "
+            f"Received: {name}={value!r}"
         )
     return value

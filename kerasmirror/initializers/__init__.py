@@ -90,8 +90,8 @@ def _from_array(values):
         """The values of an array, for a weight of its shape."""
         if standardize_shape(shape) != tuple(values.shape):
             raise ValueError(
-                f"initializers.get: `shape` must be {tuple(values.shape)}, the given array's. "
-                f"Received: shape={shape}"
+                f"initializers.get: Expected `shape` to be {tuple(values.shape)}, the given "
+                f"array's. Received: shape={shape}"
             )
         dtype = dtypes.numpy_dtype(dtypes.standardize_dtype(dtype))
         return Tensor(np.array(to_tensor(values).data, dtype))

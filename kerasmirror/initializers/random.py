@@ -115,12 +115,14 @@ class VarianceScaling(RandomInitializer):
     ):
         owner = "initializers.VarianceScaling"
         if not scale > 0:
-            checks.fail(owner, "scale", "a number greater than 0", scale)
+            raise ValueError(
+                f"{owner}: Argument `scale` must be positive float. Received: scale={scale!r}"
+            )
         self.scale = scale
-        self.mode = checks.one_of(mode, ("fan_in", "fan_out", "fan_avg"), "mode", owner=owner)
+        self.mode = _one_of(mode, ("fan_in", "fan_out", "fan_avg"), "mode", owner)
         kinds = ("truncated_normal", "untruncated_normal", "uniform", "normal")
         lower = distribution.lower() if isinstance(distribution, str) else distribution
-        checks.one_of(lower, kinds, "distribution", owner=owner)
+        _one_of(lower, kinds, "distribution", owner)
         self.distribution = "truncated_normal" if lower == "normal" else lower
         self.input_axes = input_axes
         self.output_axes = output_axes
@@ -273,3 +275,11 @@ def compute_fans(shape, input_axes=None, output_axes=None):
         return size, size
     window = math.prod(shape[:-2])
     return shape[-2] * window, shape[-1] * window
+
+
+def _one_of(value, allowed, name, owner):
+    if value not in allowed:
+        raise ValueError(
+            f"{owner}: Invalid `{name}` argument: {value}. It must be one of {allowed}."
+        )
+    return value

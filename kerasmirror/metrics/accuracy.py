@@ -149,8 +149,8 @@ class SparseCategoricalAccuracy(NamedMean):
             if labels.size == len(scores) and _countable(labels, scores):
                 # In one pass; a count below 2^24 is exact in float32, as is the sum of matches.
                 count = kernels_of("cpu").count_matches(scores, labels)
-                self.total.data += self.total.data.dtype.type(count)
-                self.count.data += len(scores)
+                self.total.accumulate(self.total.data.dtype.type(count))
+                self.count.accumulate(len(scores))
                 return
         super().update_state(y_true, y_pred, sample_weight)
 

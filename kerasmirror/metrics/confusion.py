@@ -116,7 +116,7 @@ class Counting(Metric):
 
     def _add(self, found):
         for name in self.kept:
-            getattr(self, name).data += found[name]
+            getattr(self, name).accumulate(found[name])
 
     def _rates(self, *names):
         """share(a, b) = a / (a + b) for pairs of kinds."""
@@ -144,7 +144,7 @@ class _Count(Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         found = counts(y_true, y_pred, self.thresholds, sample_weight)
-        self.accumulator.data += found[self.kind]
+        self.accumulator.accumulate(found[self.kind])
 
     def result(self):
         values = self.accumulator.numpy()

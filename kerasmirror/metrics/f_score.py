@@ -69,7 +69,7 @@ class FBetaScore(Metric):
             (self.false_negatives, (1 - positive) * y_true),
             (self.intermediate_weights, y_true),
         ):
-            variable.data += (values * weights).sum(axis)
+            variable.accumulate((values * weights).sum(axis))
 
     def result(self):
         if not self._built:

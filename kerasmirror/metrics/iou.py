@@ -67,7 +67,7 @@ class IoU(Metric):
         weights = self._weights(sample_weight, y_true.shape)[counted]
         places = y_true[counted].astype(np.int64) * n + y_pred[counted].astype(np.int64)
         matrix = np.bincount(places, weights, n * n).reshape(n, n)
-        self.total_cm.data += matrix.astype(self.total_cm.data.dtype)
+        self.total_cm.accumulate(matrix.astype(self.total_cm.data.dtype))
 
     def _weights(self, sample_weight, shape):
         if sample_weight is None:

@@ -8,7 +8,7 @@ from kerasmirror._export import export
 from kerasmirror.core import config, dtype_policy, dtypes
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.scopes import name_scope
-from kerasmirror.core.tensor import Tensor
+from kerasmirror.core.stateless import StatelessScope
 from kerasmirror.core.tracking import Tracker
 from kerasmirror.core.variable import Variable
 
@@ -69,7 +69,7 @@ class Metric:
     def reset_state(self):
         """Set all variables to zero."""
         for variable in self.variables:
-            variable.data.fill(0)
+            variable.writable().fill(0)
 
     def update_state(self, *args, **kwargs):
         """Take in one batch; a subclass writes it."""
@@ -108,16 +108,9 @@ class Metric:
                 f"{type(self).__name__}.{owner}: `metric_variables` must hold {len(variables)} "
                 f"values, one for each variable. Received: {len(values)} values"
             )
-        before = [variable.numpy() for variable in variables]
-        try:
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+        with StatelessScope(zip(variables, values, strict=True)) as scope:
             result = function()
-            after = [Tensor(variable.numpy()) for variable in variables]
-        finally:
-            for variable, value in zip(variables, before, strict=True):
-                variable.assign(value)
-        return result, after
+        return result, [scope.get_current_value(variable) for variable in variables]
 
     def get_config(self):
         return {"name": self.name, "dtype": self.dtype}

@@ -67,10 +67,10 @@ class Sum(Metric):
         array = as_array(values, self._dtype)
         mask = get_keras_mask(values)
         array, _ = samplewise(array, sample_weight, mask, self._dtype, np.sum)
-        self.total.data += array.sum()
+        self.total.accumulate(array.sum())
 
     def reset_state(self):
-        self.total.data.fill(0)
+        self.total.writable().fill(0)
 
     def result(self):
         return Tensor(self.total.numpy())
@@ -93,20 +93,20 @@ class Mean(Metric):
         array = as_array(values, self._dtype)
         if array.ndim == 0 and (sample_weight is None or type(sample_weight) is int):
             weight = array.dtype.type(1 if sample_weight is None else sample_weight)
-            self.total.data += array * weight
-            self.count.data += weight
+            self.total.accumulate(array * weight)
+            self.count.accumulate(weight)
             return
         mask = get_keras_mask(values)
         array, weights = samplewise(array, sample_weight, mask, self._dtype, np.mean)
-        self.total.data += array.sum()
+        self.total.accumulate(array.sum())
         if weights is not None:
-            self.count.data += weights.sum()
+            self.count.accumulate(weights.sum())
         else:
-            self.count.data += array.shape[0] if array.ndim else 1
+            self.count.accumulate(array.shape[0] if array.ndim else 1)
 
     def reset_state(self):
-        self.total.data.fill(0)
-        self.count.data.fill(0)
+        self.total.writable().fill(0)
+        self.count.writable().fill(0)
 
     def result(self):
         count = self.count.data

@@ -150,11 +150,11 @@ class R2Score(Metric):
             weights = weights[:, None]
         weights = np.broadcast_to(weights, y_true.shape)
         weighted = y_true * weights
-        self.sum.data += weighted.sum(0)
-        self.squared_sum.data += (y_true * weighted).sum(0)
-        self.total_mse.data += (np.square(y_true - y_pred) * weights).sum(0)
-        self.count.data += weights.sum(0)
-        self.num_samples.data += y_true.size
+        self.sum.accumulate(weighted.sum(0))
+        self.squared_sum.accumulate((y_true * weighted).sum(0))
+        self.total_mse.accumulate((np.square(y_true - y_pred) * weights).sum(0))
+        self.count.accumulate(weights.sum(0))
+        self.num_samples.accumulate(y_true.size)
 
     def result(self):
         if not self._built:

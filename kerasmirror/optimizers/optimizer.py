@@ -13,7 +13,8 @@ import numpy as np
 from kerasmirror._export import export
 from kerasmirror.core import checks, config, dtypes, serialization
 from kerasmirror.core.names import auto_name
-from kerasmirror.core.scopes import name_scope
+from kerasmirror.core.scopes import WRITES, name_scope
+from kerasmirror.core.stateless import StatelessScope
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.tracking import Tracker, untracked
 from kerasmirror.core.variable import Variable
@@ -302,6 +303,9 @@ class Optimizer:
             gradients, variables = self._without_missing(gradients, variables)
         if any([v.overwrite_with_gradient for v in variables]):
             gradients, variables = self._overwrite(gradients, variables)
+        if WRITES.stateless is not None:
+            for variable in (*variables, *self.variables):
+                variable.writable()
         if gradients:
             step.apply_arrays(self, gradients, variables)
             for variable in variables:
@@ -436,19 +440,10 @@ class Optimizer:
                     f"{type(self).__name__}.stateless_apply: `{name}` must hold {len(expected)} "
                     f"values. Received: {len(given)} values"
                 )
-        variables = [*model, *own]
-        before = [variable.numpy() for variable in variables]
-        try:
-            for variable, value in zip(
-                variables, [*trainable_variables, *optimizer_variables], strict=True
-            ):
-                variable.assign(value)
+        values = [*trainable_variables, *optimizer_variables]
+        with StatelessScope(zip([*model, *own], values, strict=True)) as scope:
             self.apply(grads)
-            after = [Tensor(variable.numpy()) for variable in variables]
-        finally:
-            for variable, value in zip(variables, before, strict=True):
-                variable.assign(value)
-        return after[: len(model)], after[len(model) :]
+        return tuple([scope.get_current_value(v) for v in part] for part in (model, own))
 
     # Learning rate
 

@@ -23,6 +23,7 @@ from kerasmirror import _export
 from kerasmirror.autodiff.primitive import kernels_of
 from kerasmirror.autodiff.tape import ACTIVE, GradientTape
 from kerasmirror.core import config
+from kerasmirror.core.scopes import in_stateless_scope
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.tracking import CHANGES
 from kerasmirror.losses.loss import reduce_weighted_values
@@ -525,7 +526,7 @@ def forward(model, x, kwargs, eager):
     Only outside of other layers' calls, where no tape records.
     """
     programs = model.__dict__.get("_programs")
-    if programs is None or ACTIVE.tape is not None:
+    if programs is None or ACTIVE.tape is not None or in_stateless_scope():
         return None
     if kwargs and (len(kwargs) > 1 or kwargs.get("training", 1) not in (None, False)):
         return None

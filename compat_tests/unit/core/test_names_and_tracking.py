@@ -64,7 +64,8 @@ def test_a_scope_s_name_is_a_string_without_slashes(name):
     with pytest.raises(ValueError) as raised:
         keras.name_scope(name)
     assert str(raised.value) == (
-        f"keras.name_scope: `name` must be a string without `/`. Received: name={name!r}"
+        "keras.name_scope: Argument `name` must be a string and cannot contain `/`. "
+        f"Received: name={name!r}"
     )
 
 
@@ -125,14 +126,18 @@ def test_placeholders_have_shapes_and_no_values():
     assert keras.utils.is_keras_tensor(x) and not keras.utils.is_keras_tensor(np.ones(3))
     assert symbolic.any_symbolic({"a": [1, x]}) and not symbolic.any_symbolic([1, "x"])
     for action, error, message in (
-        (bool, TypeError, "A KerasTensor has no value, so it is neither true nor false."),
+        (
+            bool,
+            TypeError,
+            "A symbolic KerasTensor cannot be used as a boolean. It has no value.",
+        ),
         (int, ValueError, "A KerasTensor has no value, so it cannot become an int."),
         (float, ValueError, "A KerasTensor has no value, so it cannot become a float."),
         (
             np.asarray,
             ValueError,
-            "KerasTensor: a placeholder has no values, so NumPy cannot read it. Use `keras.ops` "
-            "functions and layers on it instead of NumPy's.",
+            "KerasTensor: a placeholder doesn't have any actual numerical value, so NumPy cannot "
+            "read it. Use `keras.ops` functions and layers on it instead of NumPy's.",
         ),
         (len, TypeError, f"len() of a KerasTensor whose first axis is unknown: {x!r}"),
     ):

@@ -77,8 +77,8 @@ def test_move_to_keeps_the_values_in_another_buffer():
         (
             lambda v: v.assign(np.ones((3, 2))),
             ValueError,
-            "keras.Variable.assign: `value` must have the variable's shape (2, 3). "
-            "Received: value.shape=(3, 2) for variable 'v'",
+            "keras.Variable.assign: The shape of the target variable and the shape of the target "
+            "value must match. Received: value.shape=(3, 2) for variable 'v' of shape (2, 3)",
         ),
         (
             lambda v: v.assign("a"),
@@ -95,19 +95,20 @@ def test_move_to_keeps_the_values_in_another_buffer():
         (
             bool,
             TypeError,
-            "keras.Variable: a variable is neither true nor false; compare its value, for example "
+            "A Keras Variable cannot be used as a boolean. Compare its value, for example "
             "`variable.numpy() > 0`. Received: 'v' of shape (2, 3)",
         ),
         (
             float,
             TypeError,
-            "keras.Variable: only a variable with one value becomes a Python number. "
+            "keras.Variable: Only scalar arrays can be converted to Python scalars. "
             "Received: 'v' of shape (2, 3)",
         ),
         (
             lambda v: setattr(v, "regularizer", "l2"),
             ValueError,
-            "keras.Variable: `regularizer` must be a callable or None. Received: regularizer='l2'",
+            "keras.Variable: Invalid value for attribute `regularizer`, it must be a callable or "
+            "None. Received: regularizer='l2'",
         ),
         (
             lambda v: Variable(lambda shape, dtype: np.ones(shape)),
@@ -122,13 +123,14 @@ def test_move_to_keeps_the_values_in_another_buffer():
         (
             lambda v: Variable(1.0, name="a/b"),
             ValueError,
-            "keras.Variable: `name` must be a string without `/`. Received: name='a/b'",
+            "keras.Variable: Argument `name` must be a string and cannot contain `/`. "
+            "Received: name='a/b'",
         ),
         (
             lambda v: Variable(1.0, aggregation="foo"),
             ValueError,
-            "keras.Variable: `aggregation` must be one of ('none', 'mean', 'sum', "
-            "'only_first_replica') or None. Received: aggregation='foo'",
+            "keras.Variable: Invalid value for argument `aggregation`, it must be one of ('none', "
+            "'mean', 'sum', 'only_first_replica') or None. Received: aggregation='foo'",
         ),
         (
             lambda v: Variable(None, name="w"),
