@@ -2,6 +2,7 @@
 
 from kerasmirror.autodiff import (  # noqa: F401 - loading them registers their public names
     custom_gradient,
+    drawing,
     gradcheck,
     primitive,
     tape,

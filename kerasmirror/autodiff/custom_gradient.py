@@ -53,6 +53,8 @@ def custom_gradient(f):
             return [None if g is None else np.asarray(getattr(g, "data", g)) for g in gradients]
 
         tape.record(keys, tuple([leaf.key for leaf in fresh]), backward)
+        if tape.notes is not None:
+            tape.note(getattr(f, "__name__", "custom_gradient"), inputs, fresh)
         return tree.pack_sequence_as(outputs, fresh)
 
     return wrapper

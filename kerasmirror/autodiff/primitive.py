@@ -54,6 +54,8 @@ class Primitive:
         else:
             out = Tensor(y, next_key())
             tape.record(keys, out.key, backward)
+        if tape.notes is not None:
+            tape.note(self.name, inputs, out)
         return out
 
     def _symbolic(self, inputs, options):

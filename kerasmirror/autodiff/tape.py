@@ -35,6 +35,8 @@ class GradientTape:
     Gradients are first order: a tape within a tape raises RuntimeError.
     """
 
+    notes = None  # what a DrawableTape keeps beside the records
+
     def __init__(self, persistent=False, watch_accessed_variables=True):
         self._persistent = persistent
         self._watch_variables = watch_accessed_variables

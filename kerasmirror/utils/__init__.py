@@ -6,6 +6,7 @@ from kerasmirror.utils import (  # noqa: F401 - loading them registers their pub
     files,
     flow,
     logging,
+    model_drawing,
     py_dataset,
     random_seed,
 )
