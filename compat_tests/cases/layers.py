@@ -27,6 +27,25 @@ def layer(name, *args, **options):
     return lambda keras: getattr(keras.layers, name)(*args, **options)
 
 
+def einsum(name, equation, output_shape, shape, **options):
+    make = layer("EinsumDense", equation, output_shape, **options)
+    return LayerCase(f"einsum-dense-{name}", make, shape)
+
+
+EINSUMS = [
+    einsum("matrix", "ab,bc->ac", 6, (3, 5), bias_axes="c"),
+    einsum("vector", "ab,b->a", (), (3, 5)),
+    einsum("sequence", "abc,cd->abd", (None, 6), (2, 4, 5), bias_axes="d", activation="relu"),
+    einsum("heads", "abc,cde->abde", (None, 2, 3), (2, 4, 5), bias_axes="de"),
+    einsum("from-heads", "abcd,cde->abe", (None, 6), (2, 4, 3, 5), bias_axes="e"),
+    einsum("some-bias", "abc,cde->abde", (4, 2, 3), (2, 4, 5), bias_axes="be"),
+    einsum("turned", "abc,dc->adb", (6, 4), (2, 4, 5), activation="tanh"),
+    einsum("dots-left", "...x,xy->...y", 6, (2, 3, 3, 5), bias_axes="y"),
+    einsum("dots-right", "bc...,cde->bde...", (3, 4), (2, 5, 3, 2), bias_axes="e"),
+    einsum("batch-in-kernel", "ab,bc->abc", (5, 4), (3, 5)),
+    einsum("lora", "abc,cde->abde", (None, 2, 3), (2, 4, 5), bias_axes="de", lora_rank=2),
+]
+
 CASES = [
     LayerCase("dense", layer("Dense", 5), (4, 7)),
     LayerCase("dense-relu", layer("Dense", 33, activation="relu"), (17, 65)),
@@ -34,6 +53,27 @@ CASES = [
     LayerCase("dense-tanh-no-bias", layer("Dense", 3, activation="tanh", use_bias=False), (2, 5)),
     LayerCase("dense-3d", layer("Dense", 4, activation="gelu"), (2, 3, 6)),
     LayerCase("dense-one-unit", layer("Dense", 1, activation="sigmoid"), (1, 1)),
+    LayerCase("dense-lora", layer("Dense", 5, activation="tanh", lora_rank=2), (4, 7)),
+    *EINSUMS,
+    LayerCase("embedding", layer("Embedding", 256, 5), (4, 6), integers=True),
+    LayerCase("embedding-flat", layer("Embedding", 256, 3), (7,), integers=True),
+    LayerCase("embedding-lora", layer("Embedding", 256, 5, lora_rank=2), (4, 6), integers=True),
+    LayerCase(
+        "embedding-options",
+        layer("Embedding", 256, 5, "he_normal", "l2", mask_zero=True),
+        (4, 6),
+        integers=True,
+    ),
+    LayerCase("reversible-embedding", layer("ReversibleEmbedding", 256, 5), (4, 6), integers=True),
+    LayerCase(
+        "reversible-embedding-untied",
+        layer("ReversibleEmbedding", 256, 5, tie_weights=False, logit_soft_cap=2.0),
+        (4, 6),
+        integers=True,
+    ),
+    LayerCase("lambda-sin", lambda keras: keras.layers.Lambda(keras.ops.sin), (3, 4)),
+    LayerCase("identity", layer("Identity"), (3, 4, 2)),
+    LayerCase("masking", layer("Masking", mask_value=0.5), (3, 4, 2)),
     LayerCase("conv2d", conv(), IMAGE),
     LayerCase("conv2d-same-relu", conv(padding="same", activation="relu"), IMAGE),
     LayerCase("conv2d-strides", conv(strides=(2, 3)), IMAGE),

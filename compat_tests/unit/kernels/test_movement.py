@@ -64,20 +64,3 @@ def test_take_counts_negative_places_from_the_end(x, axis, indices):
     assert (
         np.array_equal(y, np.take(x, indices, axis)) and y.shape == np.take(x, indices, axis).shape
     )
-
-
-@pytest.mark.parametrize(
-    "rows, indices", [(5, [3, 0, 3, 3, -1]), (2, [1]), (3, []), (4, [[0, 1], [1, 0]])]
-)
-def test_scattered_rows_add_up_as_the_gradient_of_taking_them(rows, indices):
-    indices = np.asarray(indices, np.int64)
-    dy = np.random.default_rng(0).normal(size=(*indices.shape, 3))
-    expected = np.zeros((rows, 3))
-    np.add.at(expected, indices.reshape(-1), dy.reshape(-1, 3))
-    y = movement.scatter_add_rows(dy, indices, rows)
-    assert y.dtype == dy.dtype
-    np.testing.assert_allclose(y, expected, rtol=1e-14, atol=1e-15)
-    table = np.random.default_rng(1).normal(size=(rows, 3))
-    taken = movement.take_rows(table, indices)
-    # <take(table), dy> = <table, scatter(dy)>
-    np.testing.assert_allclose((taken * dy).sum(), (table * y).sum(), atol=1e-12)

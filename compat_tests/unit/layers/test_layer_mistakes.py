@@ -198,7 +198,8 @@ MISTAKES = [
         lambda keras: keras.layers.Dense(2)(ones(3)),
         ValueError,
         (
-            "Layer 'dense': `inputs` is incompatible with the layer: it must have at least 2 axes (expected min_ndim=2, "
+            "Layer 'dense': `inputs` is incompatible with the layer: "
+            "it must have at least 2 axes (expected min_ndim=2, "
             "found ndim=1). Received: an input of shape (3,) and dtype float32"
         ),
     ),
@@ -206,7 +207,8 @@ MISTAKES = [
         lambda keras: keras.layers.Dense(2, name="d")(ones()),
         ValueError,
         (
-            "Layer 'd': `inputs` is incompatible with the layer: it must have at least 2 axes (expected min_ndim=2, found "
+            "Layer 'd': `inputs` is incompatible with the layer: "
+            "it must have at least 2 axes (expected min_ndim=2, found "
             "ndim=0). Received: an input of shape () and dtype float32"
         ),
     ),
@@ -236,7 +238,8 @@ MISTAKES = [
         lambda keras: called_twice(keras.layers.Dense(2), ones(2, 3), ones(2, 4)),
         ValueError,
         (
-            "Layer 'dense': `inputs` is incompatible with the layer: it must have size 3 on axis -1. Received: an input of "
+            "Layer 'dense': `inputs` is incompatible with the layer: "
+            "it must have size 3 on axis -1. Received: an input of "
             "shape (2, 4) and dtype float32"
         ),
     ),
@@ -421,7 +424,8 @@ MISTAKES = [
         lambda keras: keras.layers.Conv2D(4, 3)(ones(3, 3)),
         ValueError,
         (
-            "Layer 'conv2d': `inputs` is incompatible with the layer: it must have 4 axes (expected ndim=4, found ndim=2). "
+            "Layer 'conv2d': `inputs` is incompatible with the layer: "
+            "it must have 4 axes (expected ndim=4, found ndim=2). "
             "Received: an input of shape (3, 3) and dtype float32"
         ),
     ),
@@ -429,7 +433,8 @@ MISTAKES = [
         lambda keras: keras.layers.Conv2D(4, 3)(ones(5, 5, 3)),
         ValueError,
         (
-            "Layer 'conv2d': `inputs` is incompatible with the layer: it must have 4 axes (expected ndim=4, found ndim=3). "
+            "Layer 'conv2d': `inputs` is incompatible with the layer: "
+            "it must have 4 axes (expected ndim=4, found ndim=3). "
             "Received: an input of shape (5, 5, 3) and dtype float32"
         ),
     ),
@@ -473,7 +478,8 @@ MISTAKES = [
         lambda keras: called_twice(keras.layers.Conv2D(2, 2), ones(1, 3, 3, 3), ones(1, 3, 3, 4)),
         ValueError,
         (
-            "Layer 'conv2d': `inputs` is incompatible with the layer: it must have size 3 on axis -1. Received: an input of "
+            "Layer 'conv2d': `inputs` is incompatible with the layer: "
+            "it must have size 3 on axis -1. Received: an input of "
             "shape (1, 3, 3, 4) and dtype float32"
         ),
     ),
@@ -527,7 +533,8 @@ MISTAKES = [
         lambda keras: keras.layers.MaxPooling2D()(ones(3, 3)),
         ValueError,
         (
-            "Layer 'max_pooling2d': `inputs` is incompatible with the layer: it must have 4 axes (expected ndim=4, found "
+            "Layer 'max_pooling2d': `inputs` is incompatible with the layer: "
+            "it must have 4 axes (expected ndim=4, found "
             "ndim=2). Received: an input of shape (3, 3) and dtype float32"
         ),
     ),
@@ -548,7 +555,8 @@ MISTAKES = [
         lambda keras: keras.layers.GlobalMaxPooling2D()(ones(3, 3)),
         ValueError,
         (
-            "Layer 'global_max_pooling2d': `inputs` is incompatible with the layer: it must have 4 axes (expected ndim=4, "
+            "Layer 'global_max_pooling2d': `inputs` is incompatible with the layer: "
+            "it must have 4 axes (expected ndim=4, "
             "found ndim=2). Received: an input of shape (3, 3) and dtype float32"
         ),
     ),
@@ -660,7 +668,8 @@ MISTAKES = [
         lambda keras: called_twice(keras.layers.BatchNormalization(), ones(1, 3, 3, 3), ones(1, 3)),
         ValueError,
         (
-            "Layer 'batch_normalization': `inputs` is incompatible with the layer: it must have 4 axes (expected ndim=4, "
+            "Layer 'batch_normalization': `inputs` is incompatible with the layer: "
+            "it must have 4 axes (expected ndim=4, "
             "found ndim=2). Received: an input of shape (1, 3) and dtype float32"
         ),
     ),
@@ -676,7 +685,8 @@ MISTAKES = [
         lambda keras: keras.layers.Flatten()(ones()),
         ValueError,
         (
-            "Layer 'flatten': `inputs` is incompatible with the layer: it must have at least 1 axes (expected min_ndim=1, "
+            "Layer 'flatten': `inputs` is incompatible with the layer: "
+            "it must have at least 1 axes (expected min_ndim=1, "
             "found ndim=0). Received: an input of shape () and dtype float32"
         ),
     ),

@@ -244,7 +244,8 @@ MISTAKES = [
         lambda keras: sequential(keras, keras.layers.Dense(2), keras.layers.Conv2D(2, 2, name="c")),
         ValueError,
         (
-            "Layer 'c': `inputs` is incompatible with the layer: it must have 4 axes (expected ndim=4, found ndim=2). "
+            "Layer 'c': `inputs` is incompatible with the layer: "
+            "it must have 4 axes (expected ndim=4, found ndim=2). "
             "Received: an input of shape (None, 2) and dtype float32"
         ),
     ),

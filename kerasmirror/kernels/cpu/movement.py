@@ -18,7 +18,6 @@ __all__ = [
     "pad",
     "repeat",
     "roll",
-    "scatter_add_rows",
     "split",
     "stack",
     "take",
@@ -83,24 +82,6 @@ def take(x: np.ndarray, indices: np.ndarray, axis: int | None = None) -> np.ndar
 def take_rows(table: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """table[indices] for a (rows, width) table: an embedding."""
     return take(table, indices, 0)
-
-
-def scatter_add_rows(dy: np.ndarray, indices: np.ndarray, rows: int) -> np.ndarray:
-    """(rows, width) zeros with each row of dy added at its index: the gradient of take_rows.
-
-    Rows are added in the order of the indices, so that the sums never change.
-    """
-    width = dy.shape[-1]
-    table = memory.zeros((rows, width), dy.dtype)
-    flat = np.asarray(indices).reshape(-1)
-    if not flat.size:
-        return table
-    # np.add.at goes value by value; sorted, the rows of one index are one contiguous sum.
-    order = np.argsort(flat % rows, kind="stable")
-    places = (flat % rows)[order]
-    starts = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
-    table[places[starts]] = np.add.reduceat(dy.reshape(-1, width)[order], starts, axis=0)
-    return table
 
 
 def roll(x: np.ndarray, shift, axis=None) -> np.ndarray:

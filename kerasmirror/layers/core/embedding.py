@@ -7,6 +7,7 @@ import warnings
 from kerasmirror import ops
 from kerasmirror._export import export
 from kerasmirror.core import checks
+from kerasmirror.core.serialization import serialize_keras_object
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.layers.core.low_rank import LowRankLayer
 from kerasmirror.layers.weight_options import add_weight_with_options, keep_weight_options
@@ -115,7 +116,9 @@ class Embedding(LowRankLayer):
     def get_config(self):
         config = super().get_config()
         config["activity_regularizer"] = config.get("activity_regularizer")
-        config.pop("weights", None)
+        config["quantization_config"] = serialize_keras_object(self.quantization_config)
+        if self.lora_rank:
+            config.update(lora_rank=self.lora_rank, lora_alpha=self.lora_alpha)
         return config
 
 

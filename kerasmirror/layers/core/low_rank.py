@@ -6,6 +6,7 @@ import numpy as np
 
 from kerasmirror import initializers, ops
 from kerasmirror.core import scopes
+from kerasmirror.core.serialization import deserialize_keras_object
 from kerasmirror.layers.layer import Layer
 from kerasmirror.layers.layer_config import config_of
 
@@ -180,3 +181,10 @@ class LowRankLayer(Layer):
             config.pop("lora_rank", None)
             config.pop("lora_alpha", None)
         return config
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        if isinstance(config.get("quantization_config"), dict):
+            config["quantization_config"] = deserialize_keras_object(config["quantization_config"])
+        return super().from_config(config)
