@@ -604,7 +604,7 @@ MISTAKES = [
     Mistake(
         lambda keras: keras.layers.Dropout(0.5, seed="a"),
         ValueError,
-        "SeedGenerator: `seed` must be an int or None. Received: seed='a'",
+        "SeedGenerator: Argument `seed` must be an integer or None. Received: seed='a'",
     ),
     Mistake(
         lambda keras: keras.layers.BatchNormalization(axis="a"),
