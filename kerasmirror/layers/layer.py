@@ -14,6 +14,7 @@ from kerasmirror.core import dtype_policy, dtypes, scopes, tree
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.node import Node, is_recording, keeps_history, placeholders_in, recording
 from kerasmirror.core.operation import Operation
+from kerasmirror.core.stateless import forget_losses_of, keep_losses, losses_of
 from kerasmirror.core.symbolic import KerasTensor, any_symbolic, standardize_shape
 from kerasmirror.core.tensor import Tensor, get_keras_mask, set_keras_mask
 from kerasmirror.core.variable import Variable
@@ -21,7 +22,9 @@ from kerasmirror.layers import call_spec
 from kerasmirror.layers.call_spec import OPEN_CALLS, CallSignature
 from kerasmirror.layers.input_spec import check_inputs
 from kerasmirror.layers.layer_config import config_of, layer_of
+from kerasmirror.layers.layer_quantization import LayerQuantization, wrap_quantize
 from kerasmirror.layers.layer_state import LayerState
+from kerasmirror.layers.stateless import StatelessCall
 from kerasmirror.ops.tensor import convert_input
 
 
@@ -35,7 +38,7 @@ def _wrap_build(build):
         self._building = True
         try:
             with self._name_scope():
-                self._path = scopes.current_path()
+                self._take_path()
                 build(self, *args, **kwargs)
         finally:
             self._building = False
@@ -48,7 +51,7 @@ def _wrap_build(build):
 
 
 @export("Layer", "layers.Layer")
-class Layer(LayerState, Operation):
+class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
     """Base of all layers: state made in `__init__` or `build`, computation in `call`.
 
     Subclasses write `__init__`, `build(input_shape)` with `add_weight`, and `call(inputs, ...)`
@@ -64,6 +67,8 @@ class Layer(LayerState, Operation):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
             cls.build = _wrap_build(cls.__dict__["build"])
+        if "quantize" in cls.__dict__:
+            cls.quantize = wrap_quantize(cls.__dict__["quantize"])
 
     def __new__(cls, *args, **kwargs):
         self = super().__new__(cls)
@@ -107,13 +112,14 @@ class Layer(LayerState, Operation):
                 f"{owner}: `name` must be a string without `/`. Received: name={name!r}"
             )
         self._name = name if name is not None else auto_name(owner)
+        self._path = None
         self._dtype_policy = dtype_policy.get(dtype)
+        self._settle_policy()
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self._trainable = trainable
         self.autocast = autocast
         self.built = False
         self._building = False
-        self._path = None
         self._called = False
         self._input_spec = None
         self._losses = []
@@ -126,6 +132,7 @@ class Layer(LayerState, Operation):
         self._convert_input_args = True
         self._allow_non_tensor_positional_args = False
         self._ready = True
+        self._note_remat_mode()
 
     # Building
 
@@ -135,7 +142,7 @@ class Layer(LayerState, Operation):
         if type(self).call is not Layer.call and self._layers:
             self._build_by_call(input_shape)
         with self._name_scope():
-            self._path = scopes.current_path()
+            self._take_path()
         self._build_shapes = {"input_shape": input_shape}
         self.built = True
         self._lock_state()
@@ -194,7 +201,7 @@ class Layer(LayerState, Operation):
 
     def _takes_as_it_is(self, value):
         """Whether `value` is a tensor, or a list of tensors, of the dtype that call() gets."""
-        dtype = self._dtype_policy.compute_dtype
+        dtype = self._policy.compute_dtype
         if type(value) is Tensor:
             return value.dtype == dtype or not self.autocast
         if type(value) is not list and type(value) is not tuple:
@@ -236,7 +243,7 @@ class Layer(LayerState, Operation):
         return implied
 
     def _run(self, args, kwargs):
-        policy = self._dtype_policy
+        policy = self._policy
         cast = policy.compute_dtype if policy.compute_dtype != policy.variable_dtype else None
         if self._called and not self._layers:
             if cast == scopes.autocast_dtype():
@@ -254,11 +261,12 @@ class Layer(LayerState, Operation):
         return outputs
 
     def _call_or_spec(self, args, kwargs):
+        call = self.call if self._policy._quantization_mode is None else self.quantized_call
         if args and (type(args[0]) is Tensor or type(args[0]) is list and _has_no_mask(args[0])):
-            return self.call(*args, **kwargs)
+            return call(*args, **kwargs)
         if any_symbolic(args) or any_symbolic(kwargs):
             return self.compute_output_spec(*args, **kwargs)
-        return self.call(*args, **kwargs)
+        return call(*args, **kwargs)
 
     def _first_argument(self, args, kwargs):
         if args:
@@ -321,7 +329,7 @@ class Layer(LayerState, Operation):
 
     def _mark_built(self, input_shape):
         """Note that the layer is built, its sublayers having been built by a call."""
-        self._path = scopes.current_path()
+        self._take_path()
         self._build_shapes = {"input_shape": input_shape}
         self.built = True
         self._lock_state()
@@ -427,28 +435,32 @@ class Layer(LayerState, Operation):
 
         Raises: ValueError for something that is not a scalar tensor.
         """
-        for one in loss if isinstance(loss, (list, tuple)) else [loss]:
+        losses = loss if isinstance(loss, (list, tuple)) else [loss]
+        for one in losses:
             shape = getattr(one, "shape", None)
             if shape is None or any(size != 1 for size in shape):
                 raise ValueError(
                     f"{type(self).__name__}.add_loss: `loss` must be a scalar tensor. "
                     f"Received: loss={one!r}"
                 )
-            self._losses.append(one)
+        if not keep_losses(self, losses):
+            self._losses.extend(losses)
 
     @property
     def losses(self):
         """Scalars from add_loss, activity and weight regularizers, sublayers' included."""
-        found = list(self._losses)
-        for layer in self._flatten_layers(include_self=False):
-            found.extend(layer._losses)
+        found = []
+        for layer in self._flatten_layers():
+            found.extend(losses_of(layer))
         for variable in self.trainable_weights:
             if variable.regularizer is not None:
                 found.append(variable.regularizer(variable))
         return found
 
     def _clear_losses(self):
-        if self._losses:
+        if scopes.WRITES.stateless is not None:
+            forget_losses_of(self)
+        elif self._losses:
             self._losses.clear()
         for layer in self._layers:
             layer._clear_losses()

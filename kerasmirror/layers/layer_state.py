@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from kerasmirror import constraints, initializers, regularizers
-from kerasmirror.core import dtype_policy, dtypes, scopes
+from kerasmirror.core import dtypes, scopes
 from kerasmirror.core.node import node_tensors
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.tracking import CHANGES, Tracker
@@ -80,7 +80,7 @@ class LayerState:
     def _lock_state(self):
         self._tracker.lock(f"{_LOCKED}: {type(self).__name__} '{self._name}'")
 
-    # Names and dtypes
+    # Names
 
     @property
     def name(self):
@@ -102,34 +102,6 @@ class LayerState:
 
     def _name_scope(self):
         return scopes.name_scope(self._name, caller=self)
-
-    @property
-    def dtype_policy(self):
-        return self._dtype_policy
-
-    @dtype_policy.setter
-    def dtype_policy(self, value):
-        self._dtype_policy = dtype_policy.get(value)
-
-    @property
-    def dtype(self):
-        return self._dtype_policy.variable_dtype
-
-    @property
-    def variable_dtype(self):
-        return self._dtype_policy.variable_dtype
-
-    @property
-    def compute_dtype(self):
-        return self._dtype_policy.compute_dtype
-
-    @property
-    def input_dtype(self):
-        return self._dtype_policy.compute_dtype
-
-    @property
-    def quantization_mode(self):
-        return self._dtype_policy.quantization_mode
 
     @property
     def input_spec(self):

@@ -131,8 +131,8 @@ def group_at(layers):
 def _is_usable(layer, first):
     if type(layer) not in _CALLS or "call" in layer.__dict__ or not layer.built:
         return False
-    policy = layer._dtype_policy
-    dtype = first._dtype_policy.compute_dtype
+    policy = layer._policy
+    dtype = first._policy.compute_dtype
     return (
         layer._called
         and policy.compute_dtype == policy.variable_dtype == dtype
@@ -191,7 +191,7 @@ class Group:
             if cls.__call__ is not dunder or cls.call is not call:
                 return None
         first = self.layers[0]
-        if x.dtype != first._dtype_policy.compute_dtype or scopes.autocast_dtype() is not None:
+        if x.dtype != first._policy.compute_dtype or scopes.autocast_dtype() is not None:
             return None
         settled = self._settled.get(x.shape)
         if settled is None:

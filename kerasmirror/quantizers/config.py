@@ -22,8 +22,8 @@ class QuantizationConfig:
     @property
     def mode(self):
         raise NotImplementedError(
-            f"{type(self).__name__}: `mode` must be implemented by a subclass; QuantizationConfig "
-            "itself quantizes nothing."
+            f"{type(self).__name__}: `mode` must be implemented by a subclass. Do not instantiate "
+            "QuantizationConfig directly."
         )
 
     def get_config(self):
@@ -290,12 +290,15 @@ def resolved(mode, config, owner):
             name = _CALIBRATED[mode].__name__
             article = "an" if name[0] == "A" else "a"
             raise ValueError(
-                f"{owner}: you must pass {article} `{name}` as `config` for mode={mode!r}. "
-                "Received: config=None"
+                f"{owner}: For {mode.upper()}, you must pass {article} `{name}` object in the "
+                "`config` argument. Received: config=None"
             )
         return _DEFAULTS[mode]()
     if not isinstance(config, QuantizationConfig):
-        checks.fail(owner, "config", "a `QuantizationConfig`", config)
+        raise ValueError(
+            f"{owner}: Argument `config` must be an instance of `QuantizationConfig`. "
+            f"Received: config={config!r}"
+        )
     if mode is not None and config.mode != mode:
         raise ValueError(
             f"{owner}: Contradictory arguments, `mode` must be that of `config`. "
@@ -314,7 +317,7 @@ def resolved(mode, config, owner):
 def _check_mode(mode, owner):
     if mode is not None and mode not in QUANTIZATION_MODES:
         raise ValueError(
-            f"{owner}: Invalid quantization mode. `mode` must be one of {QUANTIZATION_MODES}. "
+            f"{owner}: Invalid quantization mode. Expected one of {QUANTIZATION_MODES}. "
             f"Received: mode={mode!r}"
         )
 

@@ -327,8 +327,10 @@ def _is_replayable(model):
                 return False  # operations outside of layers
         elif kind not in layers:
             return False
-        policy = layer._dtype_policy
+        policy = layer._policy
         if policy.compute_dtype != "float32" or policy.variable_dtype != "float32":
+            return False
+        if policy.quantization_mode is not None:
             return False
         if layer.activity_regularizer is not None or layer._losses or "call" in vars(layer):
             return False

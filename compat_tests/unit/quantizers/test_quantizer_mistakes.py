@@ -169,8 +169,8 @@ MISTAKES = [
     Mistake(
         lambda keras: keras.quantizers.QuantizationConfig().mode,
         NotImplementedError,
-        "QuantizationConfig: `mode` must be implemented by a subclass; QuantizationConfig itself "
-        "quantizes nothing.",
+        "QuantizationConfig: `mode` must be implemented by a subclass. Do not instantiate "
+        "QuantizationConfig directly.",
     ),
     Mistake(
         lambda keras: keras.quantizers.GPTQConfig(None, None, weight_bits=5),
