@@ -160,7 +160,75 @@ def serialize_keras_object(obj):
         compile_config = obj.get_compile_config()
         if compile_config is not None:
             described["compile_config"] = serialize_keras_object(compile_config)
+    _note_described(obj, described)
     return described
+
+
+class _Shared(threading.local):
+    def __init__(self):
+        self.described = None
+        self.made = None
+        self.symbols = None
+
+
+_SHARED = _Shared()
+
+
+class SharedObjects:
+    """Context manager: an object that is described twice inside it will be one object again.
+
+    Its descriptions have one "shared_object_id", as in Keras's files.
+    """
+
+    def __enter__(self):
+        self.before = _SHARED.described, _SHARED.made
+        _SHARED.described, _SHARED.made = {}, {}
+        return self
+
+    def __exit__(self, *error):
+        _SHARED.described, _SHARED.made = self.before
+
+
+class OwnSymbols:
+    """Context manager: gives the dict of classes and functions that are described inside it and
+    are no public ones, by the names that loading looks for."""
+
+    def __enter__(self):
+        self.before, _SHARED.symbols = _SHARED.symbols, {}
+        return _SHARED.symbols
+
+    def __exit__(self, *error):
+        _SHARED.symbols = self.before
+
+
+def _note_described(obj, described):
+    if _SHARED.described is not None:
+        # The object is kept, so that its id is not given to another meanwhile.
+        _SHARED.described[id(obj)] = obj
+        described["shared_object_id"] = id(obj)
+
+
+def without_single_ids(config):
+    """`config` with a "shared_object_id" only where another part of it has the same one."""
+    counts, waiting = {}, [config]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict) and "shared_object_id" in part:
+            number = part["shared_object_id"]
+            counts[number] = counts.get(number, 0) + 1
+        if isinstance(part, (dict, list, tuple)):
+            waiting.extend(part.values() if isinstance(part, dict) else part)
+
+    def cleaned(part):
+        if isinstance(part, dict):
+            return {
+                key: cleaned(value)
+                for key, value in part.items()
+                if key != "shared_object_id" or counts[value] > 1
+            }
+        return type(part)(map(cleaned, part)) if isinstance(part, (list, tuple)) else part
+
+    return cleaned(config)
 
 
 _SAVED_AS = {}
@@ -176,7 +244,6 @@ def saved_as(module):
     return register
 
 
-def _describe(symbol, config, class_name):
 _FINDERS = []
 
 
@@ -195,6 +262,7 @@ def _named(module, class_name, config, registered_name):
     }
 
 
+def _describe(symbol, config, class_name):
     path = _export.public_path(symbol)
     if symbol in _SAVED_AS:
         return _named(_SAVED_AS[symbol], symbol.__name__, config, symbol.__name__)
@@ -204,8 +272,8 @@ def _named(module, class_name, config, registered_name):
     else:
         module, name = symbol.__module__, symbol.__name__
         registered = get_registered_name(symbol)
-        if registered == name and symbol not in _CUSTOM_NAMES:
-            module = symbol.__module__
+        if _SHARED.symbols is not None:
+            _SHARED.symbols[registered] = symbol
     if class_name == "function":
         return {
             "module": module,
@@ -259,17 +327,38 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True, **kwar
         return cls
     if not hasattr(cls, "from_config"):
         raise TypeError(f"keras: {class_name!r} has no `from_config` to rebuild it with.")
+    shared = config.get("shared_object_id") if _SHARED.made is not None else None
+    if shared in (_SHARED.made or ()):
+        return _SHARED.made[shared]
     safe = in_safe_mode()
     with CustomObjectScope(custom_objects), SafeModeScope(safe_mode if safe is None else safe):
-        instance = cls.from_config(inner)
+        instance = _made_of(cls, inner, config)
+    if shared is not None:
+        _SHARED.made[shared] = instance
+    return instance
+
+
+def _made_of(cls, inner, config):
+    instance = cls.from_config(inner)
     build_config = config.get("build_config")
     if build_config and hasattr(instance, "build_from_config") and not instance.built:
-        instance.build_from_config(build_config)
+        instance.build_from_config(_with_tuples(build_config))
         instance.built = True
     compile_config = config.get("compile_config")
     if compile_config and hasattr(instance, "compile_from_config"):
         instance.compile_from_config(compile_config)
     return instance
+
+
+def _with_tuples(shapes):
+    """Shapes that JSON made lists are tuples again."""
+    if isinstance(shapes, dict):
+        return {key: _with_tuples(value) for key, value in shapes.items()}
+    if isinstance(shapes, list):
+        if all(size is None or isinstance(size, int) for size in shapes):
+            return tuple(shapes)
+        return [_with_tuples(part) for part in shapes]
+    return shapes
 
 
 def _as_slice(inner):
@@ -324,11 +413,11 @@ def find_symbol(name, module, config, custom_objects=None, module_objects=None):
             symbol = _export.lookup(f"{module}.{name}"[len("keras.") :])
             if symbol is not None and (module not in _CLASSES_ONLY or inspect.isclass(symbol)):
                 return symbol
-    for symbol, saved_module in _SAVED_AS.items():
-        if (module, name) == (saved_module, symbol.__name__):
     for finder in _FINDERS:
         if (found := finder(module, name)) is not None:
             return found
+    for symbol, saved_module in _SAVED_AS.items():
+        if (module, name) == (saved_module, symbol.__name__):
             return symbol
     raise TypeError(
         f"keras: cannot find {name!r} (module {module!r}). Only public names of Keras and your own "
