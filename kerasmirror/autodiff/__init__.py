@@ -5,5 +5,6 @@ from kerasmirror.autodiff import (  # noqa: F401 - loading them registers their 
     drawing,
     gradcheck,
     primitive,
+    remat,
     tape,
 )

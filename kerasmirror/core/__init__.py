@@ -2,12 +2,14 @@
 
 from kerasmirror.core import (  # noqa: F401 - loading them registers their public names
     config,
+    device,
     dtype_policy,
     dtype_policy_map,
     dtypes,
     names,
     operation,
     quantized_policy,
+    remat,
     scopes,
     serialization,
     stateless,

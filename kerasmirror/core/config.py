@@ -22,6 +22,7 @@ _TRACEBACK_FILTERING = True
 _MAX_EPOCHS = None
 _MAX_STEPS_PER_EPOCH = None
 _FUSION = True
+_FLASH_ATTENTION = None
 
 
 @export("config.floatx", "backend.floatx")
@@ -94,6 +95,48 @@ def standardize_data_format(data_format, owner="keras.config"):
 def backend():
     """The name of the engine: always "kerasmirror"."""
     return "kerasmirror"
+
+
+@export("config.set_backend")
+def set_backend(backend):
+    """Accept "kerasmirror", the one engine there is.
+
+    Raises: ValueError for another name.
+    """
+    if backend != "kerasmirror":
+        raise ValueError(
+            "keras.config.set_backend: `backend` must be 'kerasmirror': kerasmirror is its own "
+            "engine and runs on no other. For TensorFlow, JAX or PyTorch, `import keras` (the "
+            "package from PyPI) with the environment variable KERAS_BACKEND. "
+            f"Received: backend={backend!r}"
+        )
+
+
+@export("config.enable_flash_attention")
+def enable_flash_attention():
+    """Remember that flash attention is wanted, which `is_flash_attention_enabled` then tells.
+
+    It changes no computation: flash attention is a way to order the work on a GPU that gives the
+    values of ordinary attention, and there is one kernel for both here.
+    """
+    global _FLASH_ATTENTION
+    _FLASH_ATTENTION = True
+
+
+@export("config.disable_flash_attention")
+def disable_flash_attention():
+    """Remember that flash attention is not wanted; it changes no computation."""
+    global _FLASH_ATTENTION
+    _FLASH_ATTENTION = False
+
+
+@export("config.is_flash_attention_enabled")
+def is_flash_attention_enabled():
+    """What was asked for last: True, False, or None before `enable_` or `disable_flash_attention`.
+
+    It changes no computation.
+    """
+    return _FLASH_ATTENTION
 
 
 @export("config.enable_interactive_logging")

@@ -8,13 +8,14 @@ from kerasmirror._export import export
 from kerasmirror.core import tree
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.node import Node, is_recording, node_tensors, recording
+from kerasmirror.core.remat import Rematerialized
 from kerasmirror.core.symbolic import KerasTensor, any_symbolic
 
 _PLAIN = (str, int, float, bool, type(None))
 
 
 @export("Operation")
-class Operation:
+class Operation(Rematerialized):
     """Base of layers and of operations without weights: `call` computes, on tensors.
 
     Called with a KerasTensor among its arguments, an operation gives KerasTensors, whose shapes
@@ -40,6 +41,7 @@ class Operation:
         self.name = name
         self._inbound_nodes = []
         self._outbound_nodes = []
+        self._note_remat_mode()
 
     def __call__(self, *args, **kwargs):
         if any_symbolic(args) or any_symbolic(kwargs):

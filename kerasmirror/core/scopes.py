@@ -21,13 +21,15 @@ _STATE = _State()
 class _Writes(threading.local):
     """Who is told before a variable is written to; the open StatelessScope; who waits for values.
 
-    `uninitialized` holds weak references to variables that were made in a StatelessScope.
+    `uninitialized` holds weak references to variables that were made in a StatelessScope. `losses`
+    is a list that takes each (layer, loss) of `Layer.add_loss`, where somebody wants to know.
     """
 
     def __init__(self):
         self.observer = None
         self.stateless = None
         self.uninitialized = []
+        self.losses = None
 
 
 WRITES = _Writes()

@@ -96,6 +96,11 @@ class StatelessScope:
             return Tensor(np.array(value.data), value.key)  # the variable's own array
         return value
 
+    def lent(self):
+        """(variable, value) for each variable that has a value of the scope's now."""
+        met = [self._met[number] for number in self._own]
+        return [(variable, Tensor(variable.data, variable.key)) for variable in met]
+
     def before_write(self, variable):
         """Give `variable` an array that may be written to in place."""
         if id(variable) not in self._own:
@@ -145,6 +150,8 @@ def _as_tensor(variable, value):
 def keep_losses(layer, losses):
     """Keep what `layer.add_loss` got in the open scope; False where none is open."""
     scope = scopes.WRITES.stateless
+    if scopes.WRITES.losses is not None:
+        scopes.WRITES.losses.extend([(layer, loss) for loss in losses])
     if scope is None:
         return False
     if scope.collect_losses:
@@ -155,8 +162,10 @@ def keep_losses(layer, losses):
 
 
 def losses_of(layer):
-    """The losses that `layer` has added in the open scope."""
+    """The losses that `layer` has added: in the open scope, or in its last call."""
     scope = scopes.WRITES.stateless
+    if scope is None:
+        return layer._losses
     return [loss for loss in scope.losses if scope._loss_owners.get(id(loss)) is layer]
 
 
@@ -169,3 +178,12 @@ def forget_losses_of(layer):
         scope.losses[:] = [loss for loss in scope.losses if id(loss) not in numbers]
         for number in numbers:
             del scope._loss_owners[number]
+
+
+def replace_loss(layer, loss, other):
+    """Put `other` in the place of `loss`, which `layer` has added, in its list or in the scope."""
+    scope = scopes.WRITES.stateless
+    losses = layer._losses if scope is None else scope.losses
+    losses[:] = [other if one is loss else one for one in losses]
+    if scope is not None and scope._loss_owners.pop(id(loss), None) is layer:
+        scope._loss_owners[id(other)] = layer
