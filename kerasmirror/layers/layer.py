@@ -444,7 +444,8 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
                     f"Received: loss={one!r}"
                 )
         if not keep_losses(self, losses):
-            self._losses.extend(losses)
+            # Of placeholders there is no loss; the call on tensors adds it.
+            self._losses.extend([one for one in losses if not isinstance(one, KerasTensor)])
 
     @property
     def losses(self):
