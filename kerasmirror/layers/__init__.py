@@ -8,10 +8,12 @@ from kerasmirror.layers import (  # noqa: F401 - loading them registers their pu
     input_spec,
     layer,
     lookup,
+    margins,
     merging,
     normalization,
     pooling,
     preprocessing,
     regularization,
     reshaping,
+    upsampling,
 )

@@ -1,4 +1,4 @@
-"""Layers that move values without computing any: Flatten, Reshape."""
+"""Layers that move values without computing any: Flatten, Reshape, Permute."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Reshape(Layer):
 
     def __init__(self, target_shape, **kwargs):
         super().__init__(**kwargs)
-        expected = "ints of at least 0, or one -1 among them"
+        expected = "non-negative integers, or one -1 among them"
         if isinstance(target_shape, Integral):
             target_shape = (target_shape,)
         elif not hasattr(target_shape, "__iter__"):
@@ -61,8 +61,13 @@ class Reshape(Layer):
         good = all(
             isinstance(s, Integral) and not isinstance(s, bool) and s >= -1 for s in target_shape
         )
-        if not good or target_shape.count(-1) > 1:
+        if not good:
             checks.fail("Reshape", "target_shape", expected, target_shape)
+        if target_shape.count(-1) > 1:
+            expected = "have at most one unknown dimension, a -1"
+            raise ValueError(
+                f"Reshape: `target_shape` must {expected}. Received: target_shape={target_shape}"
+            )
         target_shape = tuple(int(s) for s in target_shape)
         self.target_shape = target_shape
         self._build_at_init()
@@ -86,6 +91,34 @@ class Reshape(Layer):
                 f"Received: target_shape={target}, inputs of shape {tuple(input_shape)}"
             )
         return (input_shape[0], *(total // known if size == -1 else size for size in target))
+
+    def compute_output_spec(self, inputs):
+        return KerasTensor(self.compute_output_shape(inputs.shape), inputs.dtype)
+
+
+@export("layers.Permute")
+class Permute(Layer):
+    """The axes behind the batch axis in the order `dims`, counted from 1.
+
+    Raises: ValueError unless `dims` are the numbers 1, 2, ... in any order.
+    Source: Keras 3.15 `keras.layers.Permute`.
+    """
+
+    def __init__(self, dims, **kwargs):
+        super().__init__(**kwargs)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(
+                "Permute: Invalid permutation argument `dims`, which must hold each number from 1 "
+                f"to the number of axes once. Received: dims={dims}"
+            )
+        self.input_spec = InputSpec(ndim=len(self.dims) + 1)
+
+    def call(self, inputs):
+        return ops.transpose(inputs, (0, *self.dims))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *[input_shape[axis] for axis in self.dims])
 
     def compute_output_spec(self, inputs):
         return KerasTensor(self.compute_output_shape(inputs.shape), inputs.dtype)

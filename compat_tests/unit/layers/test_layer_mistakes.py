@@ -694,7 +694,7 @@ MISTAKES = [
         lambda keras: keras.layers.Reshape((-1, -1)),
         ValueError,
         (
-            "Reshape: `target_shape` must be ints of at least 0, or one -1 among them. "
+            "Reshape: `target_shape` must have at most one unknown dimension, a -1. "
             "Received: target_shape=(-1, -1)"
         ),
     ),
@@ -702,7 +702,7 @@ MISTAKES = [
         lambda keras: keras.layers.Reshape((-2, 3)),
         ValueError,
         (
-            "Reshape: `target_shape` must be ints of at least 0, or one -1 among them. "
+            "Reshape: `target_shape` must be non-negative integers, or one -1 among them. "
             "Received: target_shape=(-2, 3)"
         ),
     ),
@@ -710,7 +710,7 @@ MISTAKES = [
         lambda keras: keras.layers.Reshape("ab"),
         ValueError,
         (
-            "Reshape: `target_shape` must be ints of at least 0, or one -1 among them. "
+            "Reshape: `target_shape` must be non-negative integers, or one -1 among them. "
             "Received: target_shape=('a', 'b')"
         ),
         keras_does="accept",
@@ -719,7 +719,7 @@ MISTAKES = [
         lambda keras: keras.layers.Reshape(1.5),
         TypeError,
         (
-            "Reshape: `target_shape` must be ints of at least 0, or one -1 among them. "
+            "Reshape: `target_shape` must be non-negative integers, or one -1 among them. "
             "Received: target_shape=1.5"
         ),
     ),
@@ -727,7 +727,7 @@ MISTAKES = [
         lambda keras: keras.layers.Reshape(None),
         TypeError,
         (
-            "Reshape: `target_shape` must be ints of at least 0, or one -1 among them. "
+            "Reshape: `target_shape` must be non-negative integers, or one -1 among them. "
             "Received: target_shape=None"
         ),
     ),
@@ -735,7 +735,7 @@ MISTAKES = [
         lambda keras: keras.layers.Reshape((2.5,)),
         ValueError,
         (
-            "Reshape: `target_shape` must be ints of at least 0, or one -1 among them. "
+            "Reshape: `target_shape` must be non-negative integers, or one -1 among them. "
             "Received: target_shape=(2.5,)"
         ),
         keras_does="accept",
@@ -744,7 +744,7 @@ MISTAKES = [
         lambda keras: keras.layers.Reshape((True,)),
         ValueError,
         (
-            "Reshape: `target_shape` must be ints of at least 0, or one -1 among them. "
+            "Reshape: `target_shape` must be non-negative integers, or one -1 among them. "
             "Received: target_shape=(True,)"
         ),
         keras_does="accept",
