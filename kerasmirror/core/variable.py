@@ -9,7 +9,7 @@ import weakref
 import numpy as np
 
 from kerasmirror._export import export, lookup
-from kerasmirror.core import dtypes, scopes
+from kerasmirror.core import budget, dtypes, scopes
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.symbolic import standardize_shape
 from kerasmirror.core.tensor import Tensor
@@ -91,6 +91,7 @@ class Variable:
                     f"Received: shape={shape} for {self._path!r}"
                 )
             self._dtype = dtypes.standardize_dtype(dtype)
+            budget.spend(shape, self._dtype, self._path)
             values = initializer(shape, dtype=self._dtype)
             if scopes.WRITES.stateless is not None:
                 self._initializer = initializer

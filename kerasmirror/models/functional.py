@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import warnings
 
@@ -275,7 +274,7 @@ class Functional(Function, Model):
             return Model.get_config(self)
         config = {"name": self.name, "trainable": self.trainable}
         graph = config_of_graph(self._graph, self._inputs_struct, self._outputs_struct, Functional)
-        return copy.deepcopy({**config, **graph})
+        return {**config, **graph}
 
     @staticmethod
     def of_class(cls, config, custom_objects=None):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from kerasmirror.core import serialization, tree
 from kerasmirror.core.node import KerasHistory
+from kerasmirror.core.old_config import in_present_form
 from kerasmirror.core.operation import Operation, OperationCall
 from kerasmirror.core.symbolic import KerasTensor
-from kerasmirror.models.old_config import in_present_form
 
 
 def config_of_graph(graph, inputs, outputs, functional):
@@ -69,6 +69,22 @@ def _config_of_call(node, place):
     }
 
 
+class _Layers(dict):
+    """The layers of a graph by name, and which of their calls belong to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = {}
+
+    def put(self, name, layer, called):
+        # A layer that other graphs have too may have been called before.
+        self.first[name] = len(layer._inbound_nodes) if called else 0
+        self[name] = layer
+
+    def nodes_of(self, name):
+        return self[name]._inbound_nodes[self.first[name] :]
+
+
 _OF_THE_GRAPH = ("name", "inbound_nodes")
 
 
@@ -81,7 +97,7 @@ def tensors_of_config(config, custom_objects, functional):
 
     Raises: ValueError for a description with loops or loose ends.
     """
-    layers, waiting = {}, {}
+    layers, waiting = _Layers(), {}
     for data in config["layers"]:
         described = in_present_form(data)
         layer = serialization.deserialize_keras_object(
@@ -94,8 +110,8 @@ def tensors_of_config(config, custom_objects, functional):
                 "keras.Model.from_config: `layers` must describe layers or operations. "
                 f"Received: {data.get('class_name')!r} called {name!r}"
             )
-        layers[name] = layer
         waiting[name] = list(data["inbound_nodes"])
+        layers.put(name, layer, called=bool(waiting[name]))
     while any(waiting.values()):
         progress = False
         for name, calls in waiting.items():
@@ -116,7 +132,7 @@ def tensors_of_config(config, custom_objects, functional):
                 f"Received: {name!r}"
             )
         number -= isinstance(layers[name], functional)
-        return layers[name]._inbound_nodes[number].outputs[position]
+        return layers.nodes_of(name)[number].outputs[position]
 
     return _ends(config["input_layers"], end), _ends(config["output_layers"], end)
 
@@ -139,7 +155,7 @@ def _call(layer, data, layers, custom_objects):
                 f"keras.Model.from_config: a call's inputs must come from {list(layers)}. "
                 f"Received: {name!r}"
             )
-        nodes = layers[name]._inbound_nodes
+        nodes = layers.nodes_of(name)
         if number >= len(nodes):
             raise _NotYet
         return nodes[number].outputs[position]

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from numbers import Integral
 
-from kerasmirror._export import export, lookup
+from kerasmirror._export import export
 from kerasmirror.core import checks, serialization
 from kerasmirror.layers.call_spec import OPEN_CALLS
 from kerasmirror.layers.layer import Layer
+from kerasmirror.models.persistence import Persistence
+from kerasmirror.models.quantization import ModelQuantization
 from kerasmirror.models.summary import print_summary
 from kerasmirror.training import program
 from kerasmirror.training.trainer import Trainer
 
 
 @export("Model", "models.Model")
-class Model(Trainer, Layer):
+class Model(ModelQuantization, Trainer, Persistence, Layer):
     """A layer that trains: subclass it, make layers in `__init__` and use them in `call`.
 
-    `compile`, `fit`, `evaluate`, `predict`, the `_on_batch` three, `save_weights`, `load_weights`
-    and `summary` are Keras's. `Model(inputs, outputs)` is the graph of the layer calls between
-    placeholders (models/functional.py), also where a subclass's `__init__` says
+    `compile`, `fit`, `evaluate`, `predict`, the `_on_batch` three, `save`, `save_weights`,
+    `load_weights` and `summary` are Keras's. `Model(inputs, outputs)` is the graph of the layer
+    calls between placeholders (models/functional.py), also where a subclass's `__init__` says
     `super().__init__(inputs=..., outputs=...)`.
     Source: Keras 3.15 `keras.Model`.
     """
@@ -117,24 +119,6 @@ class Model(Trainer, Layer):
             show_trainable=show_trainable,
             layer_range=layer_range,
         )
-
-    def save_weights(self, filepath, overwrite=True, **kwargs):
-        """Write all weights, and the optimizer's state, to a `.weights.h5` file.
-
-        Raises: ValueError for another ending. An existing file stays whole until the new one is.
-        """
-        return lookup("saving.save_weights")(self, filepath, overwrite=overwrite, **kwargs)
-
-    def load_weights(self, filepath, skip_mismatch=False, **kwargs):
-        """Read the weights of a `.weights.h5` file that this package or Keras wrote.
-
-        Raises: ValueError when the file does not fit; the model is unchanged then.
-        """
-        return lookup("saving.load_weights")(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
-
-    def build_from_config(self, config):
-        if config and "input_shape" in config:
-            self.build(config["input_shape"])
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

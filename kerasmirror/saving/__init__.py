@@ -1,3 +1,7 @@
 """Models and weights on disk (`keras.saving`)."""
 
-from kerasmirror.saving import weights  # noqa: F401 - loading it registers its public names
+from kerasmirror.saving import (  # noqa: F401 - loading them registers their public names
+    file_editor,
+    model_files,
+    weights,
+)

@@ -48,12 +48,12 @@ def new_file(filepath):
 
 @contextlib.contextmanager
 def checked_file(filepath, owner):
-    """The HDF5 file at `filepath`, every group and dataset of it checked.
+    """The HDF5 file at `filepath`, a path or a binary file; every group and dataset is checked.
 
     Raises: FileNotFoundError; OSError for what is no whole HDF5 file; ValueError for one that
     reaches outside itself or promises more than it holds.
     """
-    if not os.path.exists(filepath):
+    if not hasattr(filepath, "read") and not os.path.exists(filepath):
         raise FileNotFoundError(
             f"{owner}: `filepath` must be an existing file. Received: filepath={str(filepath)!r}"
         )
@@ -129,6 +129,17 @@ def _check_dataset(dataset, place):
     chunk = math.prod(dataset.chunks or ()) * dataset.dtype.itemsize
     if chunk > max(declared, _LARGEST_LOOSE_CHUNK):
         raise Refused(f"whose dataset {place!r} of {declared} bytes has chunks of {chunk}")
+
+
+def declared_bytes(group):
+    """The memory that all arrays below `group` take together."""
+    total = 0
+    for item in group.values():
+        if isinstance(item, h5py.Group):
+            total += declared_bytes(item)
+        else:
+            total += math.prod(item.shape) * item.dtype.itemsize
+    return total
 
 
 class StoredVariables:

@@ -6,6 +6,7 @@ object's place in the model (saving/walk.py).
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 
@@ -13,7 +14,10 @@ import numpy as np
 
 from kerasmirror._export import export, lookup
 from kerasmirror.core.console import ask_to_proceed_with_overwrite
+from kerasmirror.saving import shards
+from kerasmirror.saving.archive import WEIGHTS_NAME, checked_archive, read_member
 from kerasmirror.saving.hdf5 import NewVariables, StoredVariables, checked_file, new_file
+from kerasmirror.saving.old_weights import load_old_weights
 from kerasmirror.saving.walk import children, is_container, items, kind_of
 
 
@@ -21,38 +25,75 @@ from kerasmirror.saving.walk import children, is_container, items, kind_of
 def save_weights(model, filepath, overwrite=True, max_shard_size=None, **kwargs):
     """Write all weights and the optimizer's state to a `.weights.h5` file.
 
-    With `overwrite=False`, asks before it replaces a file. `objects_to_skip`, a list of layers or
-    optimizers, leaves those out.
-    Raises: ValueError for another ending or a model without weights yet, NotImplementedError for
-    files in several parts (`max_shard_size`).
+    With `overwrite=False`, asks before it replaces a file. With `max_shard_size`, in GB, writes a
+    `.weights.json` that names the `.weights.h5` files beside it, none larger than that.
+    `objects_to_skip`, a list of layers or optimizers, leaves those out.
+    Raises: ValueError for another ending, a model without weights yet or a weight larger than
+    `max_shard_size`.
     Source: Keras 3.15 `keras.saving.save_weights`.
     """
-    if max_shard_size is not None:
-        raise NotImplementedError(
-            "save_weights: files in several parts are not supported; leave `max_shard_size` None. "
-            f"Received: max_shard_size={max_shard_size!r}"
-        )
     skipped = _objects_to_skip(kwargs, "save_weights")
-    save_model_weights(model, filepath, overwrite, skipped)
+    if max_shard_size is None:
+        save_model_weights(model, filepath, overwrite, skipped)
+        return
+    path = shards.checked_path(filepath, "save_weights")
+    _check_built(model, "save_weights")
+    if overwrite or not os.path.exists(path) or ask_to_proceed_with_overwrite(str(path)):
+        collected = shards.Collected()
+        save_to(collected, model, skipped)
+        shards.write(collected, path, max_shard_size)
 
 
 @export("saving.load_weights")
 def load_weights(model, filepath, skip_mismatch=False, **kwargs):
-    """Read the weights, and the optimizer's state, of a `.weights.h5` file.
+    """Read weights from a `.weights.h5`, `.weights.json`, `.keras` or, as of Keras 2, `.h5` file.
 
-    With `skip_mismatch`, layers whose weights do not fit keep theirs, and a warning names them.
-    `objects_to_skip`, a list of layers or optimizers, leaves those as they are.
+    The optimizer's state comes with them, but from `.h5`. With `skip_mismatch`, layers whose
+    weights do not fit keep theirs, and a warning names them. `objects_to_skip`, a list of layers or
+    optimizers, leaves those as they are. `by_name=True` gives a layer of an `.h5` file's the
+    weights of the layer of its name; otherwise they go by order.
     Raises: ValueError for a file that does not fit or is not safe to load, OSError for a damaged
     one; the model is unchanged then.
     Source: Keras 3.15 `keras.saving.load_weights`.
     """
-    if kwargs.pop("by_name", None) is not None:
-        raise ValueError(
-            "load_weights: `by_name` must be None, as `.weights.h5` files address layers by their "
-            "place in the model. Received: by_name=True"
-        )
+    by_name = kwargs.pop("by_name", None)
     skipped = _objects_to_skip(kwargs, "load_weights")
-    load_model_weights(model, filepath, skip_mismatch, skipped)
+    name = str(filepath)
+    kind = next((end for end in _READERS if name.endswith(end)), None)
+    if by_name is not None and kind not in (".h5", ".hdf5"):
+        raise ValueError(
+            "load_weights: `by_name` only supports loading legacy '.h5' or '.hdf5' files; others "
+            f"address layers by their place in the model. Received: filepath={name!r}"
+        )
+    if skipped is not None and kind not in (".weights.h5", ".weights.json"):
+        raise ValueError(
+            "load_weights: `objects_to_skip` only supports loading '.weights.h5' files. "
+            f"Received: filepath={name!r}"
+        )
+    if kind is None:
+        raise ValueError(
+            "load_weights: File format not supported: `filepath` must end in "
+            f"{', '.join(repr(end) for end in _READERS)}. Received: filepath={name!r}"
+        )
+    if kind == ".weights.h5":
+        load_model_weights(model, filepath, skip_mismatch, skipped)
+        return
+    _check_built(model, "load_weights")
+    if kind == ".weights.json":
+        with shards.opened(filepath, "load_weights") as file:
+            load_from(file, model, name, skip_mismatch, skipped)
+    elif kind == ".keras":
+        with checked_archive(filepath, "load_weights") as archive:
+            content = read_member(archive, WEIGHTS_NAME, "load_weights")
+        with checked_file(io.BytesIO(content), "load_weights") as file:
+            load_from(file, model, name, skip_mismatch, skipped)
+    else:
+        with checked_file(filepath, "load_weights") as file:
+            load_old_weights(file, model, bool(by_name), skip_mismatch)
+
+
+# What a file of weights may end in; the longest first.
+_READERS = (".weights.h5", ".weights.json", ".keras", ".h5", ".hdf5")
 
 
 def _objects_to_skip(kwargs, owner):
@@ -73,7 +114,7 @@ def save_model_weights(model, filepath, overwrite=True, objects_to_skip=None, ad
         if not ask_to_proceed_with_overwrite(str(filepath)):
             return
     with new_file(filepath) as file:
-        _save(model, "", file, {id(value) for value in objects_to_skip or ()})
+        save_to(file, model, objects_to_skip)
         if add is not None:
             add(file)
 
@@ -109,25 +150,36 @@ def _check_built(model, owner):
 # Writing
 
 
-def _save(saveable, path, file, visited):
+def save_to(file, model, objects_to_skip=None):
+    """Put the variables of `model` and of all its parts into an HDF5 file."""
+    for saveable, path in parts_of(model, objects_to_skip):
+        if hasattr(saveable, "save_own_variables"):
+            name = getattr(saveable, "name", None)
+            store = NewVariables(file, path, name if isinstance(name, str) and name else None)
+            saveable.save_own_variables(store)
+
+
+def parts_of(model, objects_to_skip=None):
+    """(saveable, its place) for the model and all its parts, each once."""
+    yield from _parts(model, "", {id(value) for value in objects_to_skip or ()})
+
+
+def _parts(saveable, path, visited):
     if id(saveable) in visited:
         return
     visited.add(id(saveable))
-    if hasattr(saveable, "save_own_variables"):
-        name = getattr(saveable, "name", None)
-        store = NewVariables(file, path, name if isinstance(name, str) and name else None)
-        saveable.save_own_variables(store)
+    yield saveable, path
     for child_path, child in children(saveable, path):
-        _save_any(child, child_path, file, visited, [])
+        yield from _parts_of_any(child, child_path, visited, [])
 
 
-def _save_any(value, path, file, visited, containers):
+def _parts_of_any(value, path, visited, containers):
     if not is_container(value):
-        _save(value, path, file, visited)
+        yield from _parts(value, path, visited)
     elif all(value is not seen for seen in containers):
         containers.append(value)
         for item_path, item in items(value, path):
-            _save_any(item, item_path, file, visited, containers)
+            yield from _parts_of_any(item, item_path, visited, containers)
 
 
 # Reading

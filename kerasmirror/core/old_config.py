@@ -19,7 +19,7 @@ def in_present_form(data):
     class_name, config = data.get("class_name"), data.get("config")
     if not isinstance(class_name, str) or not isinstance(config, dict):
         raise ValueError(
-            "keras.Model.from_config: a layer must be described by a dict with `class_name` and "
+            "keras: a layer must be described by a dict with `class_name` and "
             f"`config`. Received: {data!r}"
         )
     config = {key: value for key, value in config.items() if key not in _GONE.get(class_name, ())}
