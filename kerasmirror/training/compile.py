@@ -8,6 +8,7 @@ from kerasmirror import ops
 from kerasmirror.core import tree
 from kerasmirror.core.names import to_snake_case
 from kerasmirror.losses.loss import LossFunctionWrapper
+from kerasmirror.metrics.metric import Metric
 
 
 def _kind_of_targets(y_true, y_pred):
@@ -78,6 +79,8 @@ def per_output(given, y_pred, output_names, argument, one_per_output):
     Raises: ValueError when names or numbers do not match.
     """
     count = len(tree.flatten(y_pred))
+    if is_deep(y_pred) and isinstance(given, (list, tuple, dict)) and count > 1:
+        return _along(given, y_pred, argument, ())
     names = list(output_names or [])
     if isinstance(y_pred, dict):
         names = tree.flatten({key: key for key in y_pred})
@@ -100,9 +103,60 @@ def per_output(given, y_pred, output_names, argument, one_per_output):
     return [given] * count
 
 
-def outputs_like(y_true, y_pred, names=None):
+def is_deep(y_pred):
+    """Whether outputs are a nest within a nest."""
+    if not tree.is_nested(y_pred):
+        return False
+    inner = y_pred.values() if isinstance(y_pred, dict) else y_pred
+    return any(tree.is_nested(part) for part in inner)
+
+
+def _along(given, y_pred, argument, path):
+    """The parts of `given` that stand where the outputs of a deep nest stand, in their order."""
+    if not tree.is_nested(y_pred):
+        return [given]
+    count = len(tree.flatten(y_pred))
+    if given is None:
+        return [None] * count
+    if isinstance(given, (list, tuple)) and len(given) == count and not is_deep(given):
+        return list(given)
+    if isinstance(y_pred, dict):
+        fits = isinstance(given, dict) and set(given) <= set(y_pred)
+        steps = tree.flatten({key: key for key in y_pred})
+    else:
+        fits = isinstance(given, (list, tuple)) and len(given) == len(y_pred)
+        steps = range(len(y_pred))
+    if not fits:
+        shape = tree.map_structure(lambda _: "*", y_pred)
+        place = f" at {list(path)}" if path else ""
+        raise ValueError(
+            f"Model.compile: `{argument}` must be nested as the model's outputs, {shape}{place}. "
+            f"Received: {argument}={given!r}"
+        )
+    parts = []
+    for step in steps:
+        inner = given.get(step) if isinstance(given, dict) else given[step]
+        parts.extend(_along(inner, y_pred[step], argument, (*path, step)))
+    return parts
+
+
+def names_of_outputs(y_pred, output_names):
+    """A name for each output: its keys in a nest, else what the model calls it; or None."""
+    flat = tree.flatten_with_path(y_pred)
+    if isinstance(y_pred, dict) or is_deep(y_pred):
+        names = []
+        for place, (path, _) in enumerate(flat):
+            if path and isinstance(path[-1], int) and output_names:
+                path = (*path[:-1], output_names[place])
+            names.append("/".join(str(step) for step in path))
+        return names
+    return list(output_names) if output_names else None
+
+
+def outputs_like(y_true, y_pred, names=None, losses=None):
     """The targets in the order of the outputs.
 
+    With `losses`, as many targets as there are losses will do: the outputs without one get None.
     Raises: ValueError when their numbers differ.
     """
     if isinstance(y_true, dict) and not isinstance(y_pred, dict) and names:
@@ -110,6 +164,10 @@ def outputs_like(y_true, y_pred, names=None):
     flat = tree.flatten(y_true)
     expected = len(tree.flatten(y_pred))
     if len(flat) != expected:
+        used = [loss for loss in losses or () if loss is not None]
+        if used and len(flat) == len(used):
+            remaining = iter(flat)
+            return [None if loss is None else next(remaining) for loss in losses]
         raise ValueError(
             f"Model: `y` must have one array for each of the model's {expected} output(s) "
             "(y_true and y_pred have different structures). "
@@ -146,10 +204,15 @@ class CompileLoss:
             if isinstance(leaf, str) and leaf.lower() not in ("crossentropy", "ce"):
                 losses_module.get(leaf)
 
+    @property
+    def variables(self):
+        return [variable for metric in self.metrics for variable in metric.variables]
+
     def build(self, y_true, y_pred):
+        """Settle on a loss for each output of these shapes."""
         flat_pred = tree.flatten(y_pred)
-        flat_true = outputs_like(y_true, y_pred, self.output_names)
         given = per_output(self.given, y_pred, self.output_names, "loss", True)
+        flat_true = outputs_like(y_true, y_pred, self.output_names, given)
         self.losses = [
             loss_for(one, t, p) for one, t, p in zip(given, flat_true, flat_pred, strict=True)
         ]
@@ -161,8 +224,8 @@ class CompileLoss:
         )
         used = [i for i, loss in enumerate(self.losses) if loss is not None]
         if len(used) > 1:
-            names = tree.flatten({k: k for k in y_pred}) if isinstance(y_pred, dict) else None
-            names = names or self.output_names or [loss.name for loss in self.losses if loss]
+            names = names_of_outputs(y_pred, self.output_names)
+            names = names or [loss and loss.name for loss in self.losses]
             self.metrics = [metrics_module.Mean(name=f"{names[i]}_loss") for i in used]
         self.built = True
 
@@ -172,10 +235,8 @@ class CompileLoss:
         if not tree.is_nested(y_pred) and not tree.is_nested(y_true):
             return self._weighted(0, self._loss_of(0, y_true, y_pred, sample_weight))
         flat_pred = tree.flatten(y_pred)
-        flat_true = outputs_like(y_true, y_pred, self.output_names)
-        flat_weight = tree.flatten(sample_weight)
-        if len(flat_weight) == 1:
-            flat_weight = flat_weight * len(flat_pred)
+        flat_true = outputs_like(y_true, y_pred, self.output_names, self.losses)
+        flat_weight = _weights_like(sample_weight, y_pred, self.output_names)
         total = None
         trackers = iter(self.metrics or [])
         for i, loss in enumerate(self.losses):
@@ -209,10 +270,20 @@ class CompileLoss:
         return value if weight is None else ops.multiply(value, float(weight))
 
 
-class CompileMetrics:
+def _weights_like(sample_weight, y_pred, names):
+    """The samples' weights for each output; a single array is for all of them."""
+    count = len(tree.flatten(y_pred))
+    if isinstance(sample_weight, dict) and not isinstance(y_pred, dict) and names:
+        return [sample_weight.get(name) for name in names]
+    flat = tree.flatten(sample_weight)
+    return flat * count if len(flat) == 1 else flat
+
+
+class CompileMetrics(Metric):
     """The metrics of every output, plain and weighted, under the names Keras reports them by."""
 
     def __init__(self, metrics, weighted_metrics, output_names=None):
+        super().__init__(name="compile_metrics")
         for argument, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
             if given and not isinstance(given, (list, tuple, dict)):
                 raise ValueError(
@@ -237,7 +308,12 @@ class CompileMetrics:
     def variables(self):
         return [variable for metric in self.metrics for variable in metric.variables]
 
+    def __setattr__(self, name, value):
+        # The metrics are nobody's parts: `variables` lists what they hold.
+        object.__setattr__(self, name, value)
+
     def build(self, y_true, y_pred):
+        """Make the metrics that suit targets and outputs of these shapes."""
         self.plain = self._groups(self.given, y_true, y_pred, "metrics")
         self.weighted = self._groups(self.given_weighted, y_true, y_pred, "weighted_metrics")
         self.built = True
@@ -246,7 +322,7 @@ class CompileMetrics:
         flat_pred = tree.flatten(y_pred)
         if not given:
             return [(None, []) for _ in flat_pred]
-        flat_true = outputs_like(y_true, y_pred, self.output_names)
+        flat_true = self._targets(y_true, y_pred, given)
         single = len(flat_pred) == 1
         if single and not isinstance(given, dict):
             chosen = [tree.flatten(given)]
@@ -257,8 +333,7 @@ class CompileMetrics:
                 )
         else:
             chosen = per_output(given, y_pred, self.output_names, argument, False)
-        names = tree.flatten({k: k for k in y_pred}) if isinstance(y_pred, dict) else None
-        names = names or self.output_names or [None] * len(flat_pred)
+        names = names_of_outputs(y_pred, self.output_names) or [None] * len(flat_pred)
         groups = []
         for i, (group, t, p) in enumerate(zip(chosen, flat_true, flat_pred, strict=True)):
             group = group if isinstance(group, (list, tuple)) else [group]
@@ -266,14 +341,21 @@ class CompileMetrics:
             groups.append((None if single else names[i], made))
         return groups
 
+    def _targets(self, y_true, y_pred, given):
+        """The targets in the outputs' order; outputs without metrics may lack one."""
+        if len(tree.flatten(y_true)) == len(tree.flatten(y_pred)):
+            return outputs_like(y_true, y_pred, self.output_names)
+        chosen = given
+        if tree.is_nested(given):
+            chosen = per_output(given, y_pred, self.output_names, "metrics", False)
+        return outputs_like(y_true, y_pred, self.output_names, chosen)
+
     def update_state(self, y_true, y_pred, sample_weight=None):
         if not self.built:
             self.build(y_true, y_pred)
         flat_pred = tree.flatten(y_pred)
-        flat_true = outputs_like(y_true, y_pred, self.output_names)
-        weights = tree.flatten(sample_weight)
-        if len(weights) == 1:
-            weights = weights * len(flat_pred)
+        flat_true = self._targets(y_true, y_pred, self.given or self.given_weighted)
+        weights = _weights_like(sample_weight, y_pred, self.output_names)
         for i, (t, p) in enumerate(zip(flat_true, flat_pred, strict=True)):
             for metric in self.plain[i][1]:
                 metric.update_state(t, p)
@@ -285,7 +367,14 @@ class CompileMetrics:
             metric.reset_state()
 
     def result(self):
-        """Each metric's value, by its name; a repeated name gets a number."""
+        """Each metric's value, by its name; a repeated name gets a number.
+
+        Raises: ValueError before the first `update_state`, which tells what the metrics are.
+        """
+        if not self.built:
+            raise ValueError(
+                "CompileMetrics.result: `update_state` must be called before, or `build`."
+            )
         results = {}
         for groups, prefix in ((self.plain, ""), (self.weighted, "weighted_")):
             for output_name, group in groups:

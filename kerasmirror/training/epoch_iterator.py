@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 from kerasmirror.core import checks, config
+from kerasmirror.training.data import batch as batches
 from kerasmirror.training.data.adapter import adapter_for
 
 
@@ -48,6 +49,10 @@ class EpochIterator:
         """Steps in an epoch, None where that is not known yet."""
         return self.steps_per_epoch or self._num_batches
 
+    def pack(self, data):
+        """A batch as a model's `train_step` gets it."""
+        return batches.pack(data, getattr(self.adapter, "alone_in_tuple", False))
+
     def peek(self):
         """The first batch, which the next epoch still gets."""
         if not self._peeked:
@@ -72,17 +77,16 @@ class EpochIterator:
         steps = self.steps_per_epoch or self._num_batches
         step = 0
         while steps is None or step < steps:
-            count = self.steps_per_execution
-            if steps is not None:
-                count = min(count, steps - step)
-            data = self._next(count)
+            # As in Keras, an execution is whole unless the data ends, also where `steps_per_epoch`
+            # ends in the middle of it, and is named like a whole one where it is not.
+            data = self._next(self.steps_per_execution)
             if data:
-                # As in Keras, an execution cut short by the epoch's end is named like a whole one.
                 yield step, step + self.steps_per_execution - 1, data
                 step += len(data)
                 self._taken += len(data)
-            if len(data) < count:
-                self._ran_out(step, steps)
+            if len(data) < self.steps_per_execution:
+                if steps is None or step < steps:
+                    self._ran_out(step, steps)
                 break
         if self.steps_per_epoch is None or self._taken == self._num_batches:
             self._batches = None

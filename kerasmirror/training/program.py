@@ -316,7 +316,7 @@ def _known():
 def _is_replayable(model):
     """Whether every part of the model is known, as it comes, to compute by launches alone."""
     models, layers, activations = _known()
-    if type(model) not in models or model.__dict__.get("run_eagerly"):
+    if type(model) not in models or model._run_eagerly:
         return False
     for layer in _flat_layers(model):
         kind = type(layer)
@@ -373,8 +373,8 @@ _BESIDE = frozenset(
     (
         "history", "stop_training", "stop_evaluating", "stop_predicting", "optimizer", "loss",
         "_compile_loss", "_compile_metrics", "_loss_tracker", "_compile_arguments",
-        "_compiled_trainable_state", "_programs", "compiled", "jit_compile", "_initial_epoch",
-        "steps_per_execution",
+        "_compiled_trainable_state", "_programs", "compiled", "_jit_compile", "_initial_epoch",
+        "steps_per_execution", "train_function", "test_function", "predict_function",
     )
 )  # fmt: skip
 

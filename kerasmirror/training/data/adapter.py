@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from kerasmirror._export import lookup
 from kerasmirror.core import checks
 from kerasmirror.training.data.array import ArrayAdapter, is_array_like
-from kerasmirror.training.data.generator import DatasetAdapter, GeneratorAdapter
+from kerasmirror.training.data.generator import DatasetAdapter, GeneratorAdapter, LoaderAdapter
 
 
 def adapter_for(
@@ -20,7 +20,7 @@ def adapter_for(
     shuffle=False,
     class_weight=None,
 ):
-    """The adapter for `x`: arrays, a PyDataset, or a generator.
+    """The adapter for `x`: arrays, a PyDataset, a generator, or another iterable of batches.
 
     Raises: ValueError for data of another kind, or arguments that do not go with it.
     """
@@ -42,10 +42,19 @@ def adapter_for(
         return GeneratorAdapter(x)
     if x is not None and is_array_like(x) and is_array_like(y) and is_array_like(sample_weight):
         return ArrayAdapter(x, y, sample_weight, batch_size, steps, shuffle, class_weight)
+    if _gives_batches(x):
+        _no_targets(y, sample_weight, type(x).__name__)
+        return LoaderAdapter(x, class_weight)
     raise ValueError(
         "keras: `x` must be an array, a nest of arrays, a generator or a PyDataset. "
         f"Received: x of type {type(x)}"
     )
+
+
+def _gives_batches(x):
+    """Whether `x` is an object to loop over that is neither data nor a nest of data itself."""
+    nests = (list, tuple, dict, set, frozenset, str, bytes)
+    return hasattr(x, "__iter__") and not hasattr(x, "__array__") and not isinstance(x, nests)
 
 
 def _no_targets(y, sample_weight, kind):

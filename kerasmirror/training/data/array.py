@@ -26,6 +26,8 @@ def as_array(value, name="x"):
         value = value.data
     elif hasattr(value, "to_numpy"):  # pandas
         value = value.to_numpy()
+    elif hasattr(value, "detach"):  # PyTorch, whose tensors may wait for a gradient, elsewhere
+        value = value.detach().cpu().numpy()
     try:
         array = np.asarray(value)
     except ValueError:
@@ -76,6 +78,8 @@ class ArrayAdapter:
     (`keras.utils.set_random_seed`) the order is TensorFlow's, the same in every epoch; without
     one, each epoch has an order of its own.
     """
+
+    alone_in_tuple = False
 
     def __init__(
         self,

@@ -24,6 +24,19 @@ def unpack(data):
     return data + (None,) * (3 - len(data))
 
 
+def pack(data, alone_in_tuple=False):
+    """What a model's `train_step` gets of (x, y, sample_weight): without the None at the end.
+
+    `x` alone is no tuple, unless the data came as `(x,)`, or x is a list, which could be (x, y).
+    """
+    x, y, sample_weight = data
+    if sample_weight is not None:
+        return data
+    if y is not None:
+        return x, y
+    return (x,) if alone_in_tuple or isinstance(x, (list, tuple)) else x
+
+
 def check_same_length(x, y, sample_weight):
     """The number of samples in every array.
 

@@ -1,4 +1,4 @@
-"""GeneratorAdapter: batches of a Python generator; DatasetAdapter: those of a PyDataset."""
+"""Adapters for batches that are made elsewhere: generators, PyDatasets and other iterables."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class GeneratorAdapter:
 
     num_batches = None
     batch_size = None
+    alone_in_tuple = True
 
     def __init__(self, generator):
         self._first = list(itertools.islice(generator, 2))
@@ -45,6 +46,7 @@ class DatasetAdapter:
     """Batches of a PyDataset (`dataset[i]`, `len(dataset)`), in a new order each epoch if asked."""
 
     batch_size = None
+    alone_in_tuple = False
 
     def __init__(self, dataset, shuffle=False, class_weight=None):
         self.dataset = dataset
@@ -63,10 +65,8 @@ class DatasetAdapter:
 
     def __iter__(self):
         for data in self.dataset.batches_at(self._order()):
-            x, y, sample_weight = to_batch(data)
-            if self.class_weight is not None and sample_weight is None:
-                sample_weight = batches.class_weights_to_sample_weights(y, self.class_weight)
-            yield x, y, sample_weight
+            self.alone_in_tuple = isinstance(data, tuple)
+            yield weighted(to_batch(data), self.class_weight)
 
     def _order(self):
         count = self.num_batches
@@ -76,6 +76,42 @@ class DatasetAdapter:
         if self.shuffle:
             random.shuffle(order)
         return order
+
+
+class LoaderAdapter:
+    """Batches of anything that gives them anew each time it is looped over.
+
+    Data sets and loaders of other libraries are such: `tf.data.Dataset`, `torch.utils.data`'s
+    DataLoader, grain's. The number of batches is their `len()`, where they have one.
+    """
+
+    batch_size = None
+    alone_in_tuple = False
+
+    def __init__(self, dataset, class_weight=None):
+        self.dataset = dataset
+        self.class_weight = class_weight
+
+    @property
+    def num_batches(self):
+        try:
+            return len(self.dataset)
+        except TypeError:  # it has no end, or does not know it
+            return None
+
+    def __iter__(self):
+        for data in self.dataset:
+            # Loaders make lists of tuples that were put together; both are (x, y).
+            self.alone_in_tuple = isinstance(data, (tuple, list))
+            yield weighted(to_batch(data), self.class_weight)
+
+
+def weighted(batch, class_weight):
+    """A batch with the weights of its classes, where it has no weights."""
+    x, y, sample_weight = batch
+    if class_weight is not None and sample_weight is None:
+        sample_weight = batches.class_weights_to_sample_weights(y, class_weight)
+    return x, y, sample_weight
 
 
 def to_batch(data):
