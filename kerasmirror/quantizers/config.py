@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerasmirror._export import export
-from kerasmirror.core import checks, serialization
+from kerasmirror.core import serialization
 from kerasmirror.core.dtype_policy import QUANTIZATION_MODES
 from kerasmirror.quantizers.abs_max import AbsMaxQuantizer
 

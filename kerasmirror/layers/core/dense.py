@@ -5,7 +5,7 @@ from __future__ import annotations
 from kerasmirror import activations
 from kerasmirror._export import export
 from kerasmirror.core import checks
-from kerasmirror.layers.core.low_rank import LowRankLayer
+from kerasmirror.layers.core.quantized_dense import QuantizedDense
 from kerasmirror.layers.input_spec import InputSpec
 from kerasmirror.layers.layer import float_inputs
 from kerasmirror.layers.weight_options import add_weight_with_options, keep_weight_options
@@ -13,7 +13,7 @@ from kerasmirror.ops.nn.dense import affine
 
 
 @export("layers.Dense")
-class Dense(LowRankLayer):
+class Dense(QuantizedDense):
     """Affine map of the last axis: `activation(inputs @ kernel + bias)`.
 
     With `lora_rank` the kernel is fixed and `lora_alpha / lora_rank * A @ B` is learned on top of

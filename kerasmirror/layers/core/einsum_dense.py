@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kerasmirror import activations, ops
 from kerasmirror._export import export
 from kerasmirror.initializers.random import VarianceScaling
-from kerasmirror.layers.core.low_rank import LowRankLayer
+from kerasmirror.layers.core.quantized_dense import QuantizedEinsum
 from kerasmirror.layers.input_spec import InputSpec
 from kerasmirror.layers.layer import float_inputs
 from kerasmirror.layers.weight_options import add_weight_with_options, keep_weight_options
@@ -22,7 +22,7 @@ _FORMS = (
 
 
 @export("layers.EinsumDense")
-class EinsumDense(LowRankLayer):
+class EinsumDense(QuantizedEinsum):
     """`activation(einsum(equation, inputs, kernel) + bias)`.
 
     `output_shape` is the result's shape without the batch axis and without what "..." stands for;

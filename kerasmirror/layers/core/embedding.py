@@ -9,13 +9,13 @@ from kerasmirror._export import export
 from kerasmirror.core import checks
 from kerasmirror.core.serialization import serialize_keras_object
 from kerasmirror.core.symbolic import KerasTensor
-from kerasmirror.layers.core.low_rank import LowRankLayer
+from kerasmirror.layers.core.quantized_embedding import QuantizedEmbedding
 from kerasmirror.layers.weight_options import add_weight_with_options, keep_weight_options
 from kerasmirror.ops.nn.embedding import embedding_rows
 
 
 @export("layers.Embedding")
-class Embedding(LowRankLayer):
+class Embedding(QuantizedEmbedding):
     """`embeddings[inputs]`: for each whole number in [0, input_dim) its learned vector.
 
     Shapes: inputs (...), embeddings (input_dim, output_dim), result (..., output_dim).
@@ -107,11 +107,6 @@ class Embedding(LowRankLayer):
 
     def compute_output_spec(self, inputs):
         return KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
-
-    @property
-    def variable_serialization_spec(self):
-        """For each quantization mode the weights that a file holds, in order."""
-        return {None: ["embeddings"]}
 
     def get_config(self):
         config = super().get_config()

@@ -7,11 +7,12 @@ from kerasmirror._export import export
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import set_keras_mask
 from kerasmirror.layers.core.embedding import Embedding
+from kerasmirror.layers.core.quantized_embedding import QuantizedReversibleEmbedding
 from kerasmirror.layers.layer import float_inputs
 
 
 @export("layers.ReversibleEmbedding")
-class ReversibleEmbedding(Embedding):
+class ReversibleEmbedding(QuantizedReversibleEmbedding, Embedding):
     """`embeddings[inputs]`, or with `reverse=True` the scores `inputs @ embeddings.T`.
 
     With `tie_weights=False` the scores are `inputs @ reverse_embeddings`, weights of their own;
@@ -97,16 +98,3 @@ class ReversibleEmbedding(Embedding):
         if self.mask_zero and not reverse:
             set_keras_mask(output, ops.not_equal(inputs, 0))
         return output
-
-    @property
-    def variable_serialization_spec(self):
-        """For each quantization mode the weights that a file holds, in order."""
-        spec = {mode: list(names) for mode, names in super().variable_serialization_spec.items()}
-        if not self.tie_weights:
-            for mode, names in spec.items():
-                names.append("reverse_embeddings")
-                if mode in ("int8", "int4"):
-                    names.append("reverse_embeddings_scale")
-                if mode == "int4":
-                    names.append("reverse_embeddings_zero")
-        return spec
