@@ -2,11 +2,18 @@
 
 from kerasmirror.utils import (  # noqa: F401 - loading them registers their public names
     arrays,
+    audio_dataset,
     data_tuples,
+    dataset,
     files,
     flow,
+    image_dataset,
+    images,
     logging,
     model_drawing,
     py_dataset,
     random_seed,
+    split_dataset,
+    text_dataset,
+    timeseries_dataset,
 )

@@ -9,6 +9,7 @@ from kerasmirror._export import lookup
 from kerasmirror.core import checks
 from kerasmirror.training.data.array import ArrayAdapter, is_array_like
 from kerasmirror.training.data.generator import DatasetAdapter, GeneratorAdapter, LoaderAdapter
+from kerasmirror.training.data.iterable import IterableAdapter
 
 
 def adapter_for(
@@ -20,7 +21,7 @@ def adapter_for(
     shuffle=False,
     class_weight=None,
 ):
-    """The adapter for `x`: arrays, a PyDataset, a generator, or another iterable of batches.
+    """The adapter for `x`: arrays, a PyDataset, a Dataset, or a generator.
 
     Raises: ValueError for data of another kind, or arguments that do not go with it.
     """
@@ -32,6 +33,15 @@ def adapter_for(
     if py_dataset is not None and isinstance(x, py_dataset):
         _no_targets(y, sample_weight, "PyDataset")
         return DatasetAdapter(x, shuffle=bool(shuffle), class_weight=class_weight)
+    dataset = lookup("utils.Dataset")
+    if dataset is not None and isinstance(x, dataset):
+        _no_targets(y, sample_weight, "Dataset")
+        if steps is None and x.cardinality() == -1:
+            raise ValueError(
+                "keras: `steps_per_epoch` (or `steps`) must be given for a Dataset without end. "
+                "Received: a Dataset that repeats for ever"
+            )
+        return IterableAdapter(x, class_weight)
     if isinstance(x, (types.GeneratorType, Iterator)):
         _no_targets(y, sample_weight, "generator")
         if class_weight is not None:
