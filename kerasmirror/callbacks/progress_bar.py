@@ -41,7 +41,7 @@ class Progbar:
     ):
         if stateful_metrics is not None and stateless_metrics is not None:
             raise ValueError(
-                "Progbar: only one of `stateful_metrics` and `stateless_metrics` can be given. "
+                "Progbar: Only one of `stateful_metrics` and `stateless_metrics` can be given. "
                 f"Received: stateful_metrics={stateful_metrics!r}, "
                 f"stateless_metrics={stateless_metrics!r}"
             )

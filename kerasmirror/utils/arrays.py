@@ -72,7 +72,10 @@ def pad_sequences(
             checks.fail(owner, "sequences", "a list of sequences", sequence)
     textual = np.issubdtype(dtype, np.str_) or np.issubdtype(dtype, np.bytes_)
     if isinstance(value, str) and dtype is not object and not textual:
-        checks.fail(owner, "dtype", f"object when `value` is a text ({value!r})", dtype)
+        raise ValueError(
+            f"{owner}: `dtype` {dtype} is not compatible with a text as `value`, pass dtype=object "
+            f"for texts of any length. Received: value={value!r}"
+        )
     if maxlen is None:
         maxlen = max((len(sequence) for sequence in sequences), default=0)
     item_shape = next((np.asarray(s).shape[1:] for s in sequences if len(s)), ())

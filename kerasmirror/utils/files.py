@@ -161,9 +161,8 @@ def _download(origin, target, file_hash, algorithm):
             raise OSError(f"get_file: cannot download {origin}: {reason}") from error
         if file_hash is not None and hasher.hexdigest() != str(file_hash).lower():
             raise ValueError(
-                f"get_file: the file must have the {hasher.name} hash {file_hash}; it is "
-                f"incomplete or not the expected one. Received: {hasher.hexdigest()} "
-                f"from {origin}"
+                f"get_file: Incomplete or corrupted file: it must have the {hasher.name} hash "
+                f"{file_hash}. Received: {hasher.hexdigest()} from {origin}"
             )
 
 

@@ -134,7 +134,7 @@ def test_both_kinds_of_metrics_at_once_are_an_error():
     with pytest.raises(ValueError) as raised:
         Progbar(1, stateful_metrics=["a"], stateless_metrics=["b"])
     assert str(raised.value) == (
-        "Progbar: only one of `stateful_metrics` and `stateless_metrics` can be given. "
+        "Progbar: Only one of `stateful_metrics` and `stateless_metrics` can be given. "
         "Received: stateful_metrics=['a'], stateless_metrics=['b']"
     )
 

@@ -93,7 +93,8 @@ def test_pad_sequences_of_vectors_and_texts():
         (
             [["a"]],
             {"value": "-"},
-            "`dtype` must be object when `value` is a text ('-'). Received: dtype='int32'",
+            "`dtype` int32 is not compatible with a text as `value`, pass dtype=object for texts "
+            "of any length. Received: value='-'",
         ),
         (
             [[[1, 2]], [[1]]],

@@ -113,9 +113,8 @@ def test_a_download_with_another_hash_is_an_error_and_not_kept(server, keras_hom
     with pytest.raises(ValueError) as raised:
         get_file(origin=f"{server}/data.txt", file_hash=SHA256)
     assert str(raised.value) == (
-        f"get_file: the file must have the sha256 hash {SHA256}; it is incomplete or not the "
-        f"expected one. Received: {hashlib.sha256(b'changed on the way').hexdigest()} "
-        f"from {server}/data.txt"
+        f"get_file: Incomplete or corrupted file: it must have the sha256 hash {SHA256}. "
+        f"Received: {hashlib.sha256(b'changed on the way').hexdigest()} from {server}/data.txt"
     )
     assert os.listdir(keras_home / "datasets") == []
 
