@@ -5,6 +5,8 @@ from __future__ import annotations
 from kerasmirror._export import export, family, lookup
 from kerasmirror.core import config, dtypes, serialization
 from kerasmirror.core.names import on_clear_session
+from kerasmirror.core.symbolic import KerasTensor
+from kerasmirror.core.tensor import Tensor
 
 # A policy of a quantized layer is named after one of these: "int8_from_float32".
 QUANTIZATION_MODES = ("int8", "float8", "int4", "gptq", "awq")
@@ -48,6 +50,20 @@ class DTypePolicy:
     @property
     def quantization_mode(self):
         return self._quantization_mode
+
+    def convert_input(self, x, autocast, dtype):
+        """`x` as a layer takes it: arrays become tensors, with `autocast` floats become `dtype`.
+
+        Whole numbers and what is no array stay as they are.
+        """
+        dtype = dtypes.standardize_dtype(dtype)
+        if not isinstance(x, (Tensor, KerasTensor)):
+            if not hasattr(x, "__array__"):
+                return x
+            x = lookup("ops.convert_to_tensor")(x)
+        if autocast and x.dtype != dtype and dtypes.is_float_dtype(x.dtype):
+            return lookup("ops.cast")(x, dtype)
+        return x
 
     def get_config(self):
         return {"name": self._name}

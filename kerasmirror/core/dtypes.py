@@ -118,7 +118,7 @@ def result_type(*dtypes):
     """The dtype of an operation on operands of `dtypes`.
 
     Python's `int` and `float` (the types) are weak: they take the other operand's width.
-    Raises: ValueError for dtypes that have no common one.
+    Raises: ValueError for dtypes that have no common one, and for float8.
     """
     if not dtypes:
         return config.floatx()
@@ -135,6 +135,11 @@ def _node(dtype):
 
 @functools.cache
 def _result_type(names, floatx):
+    if any(n.startswith("float8") for n in names):
+        raise ValueError(
+            "keras: There is no implicit conversions from float8 dtypes to others, cast it first. "
+            f"Received: dtypes={names}"
+        )
     if len(set(names)) == 1:
         return _strong(names[0], floatx)
     if any(n.startswith("complex") for n in names):

@@ -49,7 +49,8 @@ class name_scope:  # noqa: N801 - Keras's name
             raise TypeError(f"keras.name_scope: unknown arguments. Received: {sorted(kwargs)}")
         if not isinstance(name, str) or "/" in name:
             raise ValueError(
-                "keras.name_scope: Argument `name` must be a string and cannot contain `/`. "
+                "keras.name_scope: Argument `name` must be a string and cannot contain character "
+                "`/`. "
                 f"Received: name={name!r}"
             )
         self.name = name

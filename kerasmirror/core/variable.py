@@ -56,8 +56,8 @@ class Variable:
         name = name or auto_name(type(self).__name__)
         if not isinstance(name, str) or "/" in name:
             raise ValueError(
-                "keras.Variable: Argument `name` must be a string and cannot contain `/`. "
-                f"Received: name={name!r}"
+                "keras.Variable: Argument `name` must be a string and cannot contain character "
+                f"`/`. Received: name={name!r}"
             )
         self._name = name
         scope = scopes.current_path()
@@ -69,7 +69,7 @@ class Variable:
         self._autocast = bool(autocast)
         self._regularizer = None
         self._constraint = None
-        self.overwrite_with_gradient = False
+        self._overwrite_with_gradient = False
         # Negative: the tape tells what stands for a variable from what was recorded.
         self.key = -next_key()
         self.watched = False
@@ -190,6 +190,20 @@ class Variable:
         return self._autocast
 
     @property
+    def overwrite_with_gradient(self):
+        """Whether an optimizer puts the gradient in the place of the value (float8 training)."""
+        return self._overwrite_with_gradient
+
+    @overwrite_with_gradient.setter
+    def overwrite_with_gradient(self, value):
+        if not isinstance(value, bool):
+            raise TypeError(
+                "keras.Variable: `overwrite_with_gradient` must be a boolean. "
+                f"Received: overwrite_with_gradient={value!r}"
+            )
+        self._overwrite_with_gradient = value
+
+    @property
     def regularizer(self):
         return self._regularizer
 
@@ -281,6 +295,12 @@ class Variable:
     def _deferred_initialize(self):
         if self._initializer is None:
             raise ValueError(f"keras.Variable: Variable {self._path} is already initialized.")
+        if scopes.WRITES.stateless is not None:
+            raise ValueError(
+                "keras.Variable: You are attempting to initialize a variable while in a stateless "
+                "scope. This is disallowed. Leave the scope, which does it at its end. "
+                f"Received: {self._path!r}"
+            )
         initializer, self._initializer = self._initializer, None
         self.assign(initializer(self.shape, dtype=self._dtype))
 
@@ -336,10 +356,8 @@ class Variable:
         return twin
 
     def __repr__(self):
-        values = np.array2string(self.data, separator=", ", threshold=100)
-        return (
-            f"<Variable path={self._path}, shape={self.shape}, dtype={self.dtype}, value={values}>"
-        )
+        values = "" if self._initializer is not None else f", value={_text_of(self.data)}"
+        return f"<Variable path={self._path}, shape={self.shape}, dtype={self.dtype}{values}>"
 
 
 class WriteLog:
@@ -393,6 +411,10 @@ def initialize_waiting():
 
 def _raw(value):
     return value.data if isinstance(value, (Tensor, Variable)) else value
+
+
+def _text_of(array):
+    return np.array2string(array, threshold=100)
 
 
 def _regular(values):

@@ -38,7 +38,7 @@ class Block(Variable):
         self._trainable = self._autocast = self.watched = False
         self._regularizer = self._constraint = None
         self._aggregation, self._synchronization, self._layout = "none", "auto", None
-        self.overwrite_with_gradient = False
+        self._overwrite_with_gradient = False
         self.key = None
         self.data = data
         self.variables = variables

@@ -81,3 +81,38 @@ def test_numpy_dtypes_of_small_floats_come_from_ml_dtypes():
     assert dtypes.numpy_dtype("bfloat16").name == "bfloat16"
     assert dtypes.numpy_dtype("float8_e4m3fn").itemsize == 1
     assert dtypes.numpy_dtype("float64") == np.float64
+
+
+@pytest.mark.parametrize("pair", [("float8_e4m3fn", "bfloat16"), ("int32", "float8_e5m2")])
+def test_float8_has_no_common_dtype_with_anything(pair):
+    with pytest.raises(ValueError) as raised:
+        kerasmirror.backend.result_type(*pair)
+    assert str(raised.value) == (
+        "keras: There is no implicit conversions from float8 dtypes to others, cast it first. "
+        f"Received: dtypes={pair}"
+    )
+
+
+def test_a_policy_converts_inputs_as_layers_do():
+    policy = kerasmirror.DTypePolicy("mixed_float16")
+    for x, dtype in ((np.ones(2), "float16"), (np.ones(2, "int32"), "int32")):
+        converted = policy.convert_input(x, True, "float16")
+        assert kerasmirror.ops.is_tensor(converted) and converted.dtype == dtype
+    assert policy.convert_input(np.ones(2), False, "float16").dtype == "float64"
+    assert policy.convert_input("a", True, "float16") == "a"
+    placeholder = policy.convert_input(kerasmirror.KerasTensor((2,)), True, "float16")
+    assert isinstance(placeholder, kerasmirror.KerasTensor) and placeholder.dtype == "float16"
+
+
+def test_products_of_complex_matrices_and_their_gradients(rng):
+    a, b = (rng.standard_normal((2, 3, 3)) + 1j * rng.standard_normal((2, 3, 3)) for _ in "ab")
+    x, y = kerasmirror.ops.convert_to_tensor(a), kerasmirror.ops.convert_to_tensor(b)
+    with kerasmirror.autodiff.GradientTape() as tape:
+        tape.watch([x, y])
+        product = kerasmirror.ops.matmul(x, y)
+        total = kerasmirror.ops.sum(kerasmirror.ops.real(product))
+    np.testing.assert_allclose(product, a @ b, rtol=1e-12)
+    dx, dy = tape.gradient(total, [x, y])
+    ones = np.ones((2, 3, 3))
+    np.testing.assert_allclose(dx, ones @ b.conj().swapaxes(-1, -2), rtol=1e-12)
+    np.testing.assert_allclose(dy, a.conj().swapaxes(-1, -2) @ ones, rtol=1e-12)

@@ -64,7 +64,7 @@ def test_a_scope_s_name_is_a_string_without_slashes(name):
     with pytest.raises(ValueError) as raised:
         keras.name_scope(name)
     assert str(raised.value) == (
-        "keras.name_scope: Argument `name` must be a string and cannot contain `/`. "
+        "keras.name_scope: Argument `name` must be a string and cannot contain character `/`. "
         f"Received: name={name!r}"
     )
 

@@ -123,7 +123,7 @@ def test_move_to_keeps_the_values_in_another_buffer():
         (
             lambda v: Variable(1.0, name="a/b"),
             ValueError,
-            "keras.Variable: Argument `name` must be a string and cannot contain `/`. "
+            "keras.Variable: Argument `name` must be a string and cannot contain character `/`. "
             "Received: name='a/b'",
         ),
         (

@@ -563,42 +563,57 @@ MISTAKES = [
     Mistake(
         lambda keras: keras.layers.Dropout(-0.1),
         ValueError,
-        "Dropout: `rate` must be a number between 0 and 1. Received: rate=-0.1",
+        (
+            "Dropout: Invalid value received for argument `rate`. Expected a float value "
+            "between 0 and 1. Received: rate=-0.1"
+        ),
     ),
     Mistake(
         lambda keras: keras.layers.Dropout(1.1),
         ValueError,
-        "Dropout: `rate` must be a number between 0 and 1. Received: rate=1.1",
+        (
+            "Dropout: Invalid value received for argument `rate`. Expected a float value "
+            "between 0 and 1. Received: rate=1.1"
+        ),
     ),
     Mistake(
         lambda keras: keras.layers.Dropout("a"),
         TypeError,
-        "Dropout: `rate` must be a number between 0 and 1. Received: rate='a'",
+        (
+            "Dropout: Invalid value received for argument `rate`. Expected a float value "
+            "between 0 and 1. Received: rate='a'"
+        ),
     ),
     Mistake(
         lambda keras: keras.layers.Dropout(None),
         TypeError,
-        "Dropout: `rate` must be a number between 0 and 1. Received: rate=None",
+        (
+            "Dropout: Invalid value received for argument `rate`. Expected a float value "
+            "between 0 and 1. Received: rate=None"
+        ),
     ),
     Mistake(
         lambda keras: keras.layers.Dropout(float("nan")),
         ValueError,
-        "Dropout: `rate` must be a number between 0 and 1. Received: rate=nan",
+        (
+            "Dropout: Invalid value received for argument `rate`. Expected a float value "
+            "between 0 and 1. Received: rate=nan"
+        ),
     ),
     Mistake(
         lambda keras: keras.layers.Dropout(0.5, noise_shape=(0, 1)),
         ValueError,
         (
-            "Dropout: `noise_shape` must be None, or a tuple of ints above 0 and Nones. "
-            "Received: noise_shape=(0, 1)"
+            "Dropout: Invalid value received for argument `noise_shape`. Expected "
+            "all dimensions to be positive integers or None. Received: noise_shape=(0, 1)"
         ),
     ),
     Mistake(
         lambda keras: keras.layers.Dropout(0.5, noise_shape="a"),
         ValueError,
         (
-            "Dropout: `noise_shape` must be None, or a tuple of ints above 0 and Nones. "
-            "Received: noise_shape='a'"
+            "Dropout: Invalid value received for argument `noise_shape`. Expected "
+            "a tuple or list of integers. Received: noise_shape='a'"
         ),
     ),
     Mistake(
@@ -768,22 +783,34 @@ MISTAKES = [
     Mistake(
         lambda keras: keras.layers.ReLU(max_value=-1),
         ValueError,
-        "ReLU: `max_value` must be a number of at least 0. Received: max_value=-1",
+        (
+            "ReLU: max_value of a ReLU layer cannot be a negative value and must be a number of at "
+            "least 0. Received: max_value=-1"
+        ),
     ),
     Mistake(
         lambda keras: keras.layers.ReLU(negative_slope=None),
         ValueError,
-        ("ReLU: `negative_slope` must be a number of at least 0. Received: negative_slope=None"),
+        (
+            "ReLU: negative_slope of a ReLU layer cannot be None or a negative value and must be a "
+            "number of at least 0. Received: negative_slope=None"
+        ),
     ),
     Mistake(
         lambda keras: keras.layers.ReLU(threshold=-1),
         ValueError,
-        "ReLU: `threshold` must be a number of at least 0. Received: threshold=-1",
+        (
+            "ReLU: threshold of a ReLU layer cannot be None or a negative value and must be a number "
+            "of at least 0. Received: threshold=-1"
+        ),
     ),
     Mistake(
         lambda keras: keras.layers.LeakyReLU(negative_slope=-1),
         ValueError,
-        ("LeakyReLU: `negative_slope` must be a number of at least 0. Received: negative_slope=-1"),
+        (
+            "LeakyReLU: The negative_slope value of a Leaky ReLU layer cannot be None or negative and "
+            "must be a number of at least 0. Received: negative_slope=-1"
+        ),
     ),
     Mistake(
         lambda keras: keras.layers.PReLU(shared_axes=[5])(ones(2, 3)),
@@ -916,7 +943,7 @@ MISTAKES = [
     Mistake(
         lambda keras: keras.layers.Layer().add_weight((2,), name="a/b"),
         ValueError,
-        "keras.Variable: Argument `name` must be a string and cannot contain `/`. "
+        "keras.Variable: Argument `name` must be a string and cannot contain character `/`. "
         "Received: name='a/b'",
     ),
     Mistake(

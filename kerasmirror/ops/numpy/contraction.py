@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
+
 from kerasmirror._export import export
 from kerasmirror.autodiff.broadcasting import sum_to_shape
 from kerasmirror.autodiff.primitive import primitive
@@ -25,6 +27,8 @@ def _product(k, a, b):
     if a.dtype.itemsize < 4:
         wide = k.matmul(k.cast(a, "float32"), k.cast(b, "float32"))
         return k.cast(wide, a.dtype)
+    if a.dtype.kind == "c":
+        return np.matmul(a, b)
     if b.ndim == 2 and a.ndim > 2:
         rows = k.matmul(a.reshape(-1, a.shape[-1]), b)
         return rows.reshape(*a.shape[:-1], b.shape[1])
@@ -32,7 +36,8 @@ def _product(k, a, b):
 
 
 def _turned(x):
-    return x.swapaxes(-1, -2)
+    """The adjoint, for real numbers the transpose."""
+    return (x.conj() if x.dtype.kind == "c" else x).swapaxes(-1, -2)
 
 
 @primitive("matmul", spec=lambda x1, x2: (shapes.matmul(x1.shape, x2.shape), x1.dtype))
