@@ -2,7 +2,7 @@
 
 import importlib
 
-from kerasmirror import _export
+from kerasmirror import _export, unsupported
 from kerasmirror.version import __version__  # noqa: F401 - public
 
 # The levels, lowest first; a folder may import from those before it only.
@@ -27,9 +27,10 @@ _LEVELS = (
     "models",
     "datasets",
     "utils",
+    "standin",
 )
 
 for _level in _LEVELS:
     importlib.import_module(f"{__name__}.{_level}")
 importlib.import_module(f"{__name__}.ops.recording").install()
-_export.publish(__name__)
+_export.publish(__name__, unsupported.reason)

@@ -1,9 +1,9 @@
-"""`python -m kerasmirror info | warm | parity`: the commands of this package."""
+"""`python -m kerasmirror info | warm | parity | run | swap`: the commands of this package."""
 
 import argparse
 import sys
 
-from kerasmirror.commands import info, warm
+from kerasmirror.commands import info, run, swap, warm
 from kerasmirror.parity import __main__ as parity
 
 
@@ -22,8 +22,21 @@ def main(arguments=None):
     warming = commands.add_parser("warm", help=about, description=about)
     warm.add_arguments(warming)
     commands.add_parser("parity", help="compare a model with real Keras")
+    about = "run a Keras script on this package, without an edit"
+    running = commands.add_parser("run", help=about, description=about)
+    run.add_arguments(running)
+    about = "let files import kerasmirror instead of Keras, and list what is missing"
+    swapping = commands.add_parser("swap", help=about, description=about)
+    swap.add_arguments(swapping)
     options = parser.parse_args(arguments)
-    return info.run(options) if options.command == "info" else warm.run(options, warming)
+    if options.command == "info":
+        return info.run(options)
+    command, own_parser = {
+        "warm": (warm, warming),
+        "run": (run, running),
+        "swap": (swap, swapping),
+    }[options.command]
+    return command.run(options, own_parser)
 
 
 if __name__ == "__main__":

@@ -61,17 +61,34 @@ def public_names():
     return dict(_BY_PATH)
 
 
-def publish(package):
+def publish(package, reason=None):
     """Fill the namespaces: each exported symbol becomes an attribute of its public module.
 
-    A namespace without a file of its own (`mixed_precision`) becomes a module here.
+    A namespace without a file of its own (`mixed_precision`) becomes a module here. `reason(path)`
+    tells why a public name of Keras is not there; using such a name raises an AttributeError with
+    it.
     """
+    modules = {"": sys.modules[package]}
     for path, symbol in _BY_PATH.items():
         *parents, name = path.split(".")
         module = sys.modules[package]
-        for parent in parents:
-            module = _submodule(module, parent)
+        for i, parent in enumerate(parents):
+            module = modules[".".join(parents[: i + 1])] = _submodule(module, parent)
         setattr(module, name, symbol)
+    for path, module in modules.items():
+        if reason is not None:
+            module.__dict__.setdefault("__getattr__", _explaining(module, path, reason))
+
+
+def _explaining(module, path, reason):
+    def missing(name):
+        why = reason(f"{path}.{name}" if path else name)
+        why = f": {why}" if why else ""
+        raise AttributeError(
+            f"module {module.__name__!r} has no attribute {name!r}{why}", name=name, obj=module
+        )
+
+    return missing
 
 
 def _submodule(module, name):

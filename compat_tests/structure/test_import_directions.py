@@ -18,6 +18,7 @@ FORMULAS = OPS | {"random", "activations", "initializers", "regularizers", "cons
 MEASURES = FORMULAS | {"losses", "metrics", "optimizers"}
 LAYERS = MEASURES | {"layers", "quantizers"}
 ANYTHING = LAYERS | {"saving", "callbacks", "training", "models", "datasets", "utils", "parity"}
+COMMANDS = ANYTHING | {"kernels", "standin", "unsupported"}
 ALLOWED = {
     "_export": set(),
     "version": set(),
@@ -43,9 +44,11 @@ ALLOWED = {
     "datasets": ANYTHING,
     "utils": ANYTHING,
     "parity": ANYTHING,
-    "commands": ANYTHING | {"kernels"},
+    "standin": ANYTHING,
+    "unsupported": set(),
+    "commands": COMMANDS,
     "__main__": {"commands", "parity"},
-    "__init__": {"_export", "version"},
+    "__init__": {"_export", "unsupported", "version"},
 }
 
 

@@ -15,6 +15,7 @@ OWN = (
     "config.threads",
     "config.conv_algorithm",
     "config.fusion",
+    "install_as_keras",
     "utils.Dataset",
     "utils.FlowTrace",
     "utils.trace_flow",
