@@ -15,6 +15,7 @@ class LayerCase(NamedTuple):
     reason: str = ""  # why the tolerance is not the table's
 
 
+BOTH = (False, True)
 IMAGE = (3, 9, 8, 3)
 MANY = (4, 14, 14, 32)
 
@@ -164,6 +165,19 @@ CASES = [
         (30, 4, 5),
         training=(True,),
     ),
+    LayerCase("spatial-dropout-1d", layer("SpatialDropout1D", 0.4, seed=3), (9, 4, 5), BOTH),
+    LayerCase("spatial-dropout", layer("SpatialDropout2D", 0.4, seed=3), IMAGE, BOTH),
+    LayerCase("spatial-dropout-3d", layer("SpatialDropout3D", 0.4, seed=3), (5, 2, 3, 2, 4), BOTH),
+    LayerCase("gaussian-dropout", layer("GaussianDropout", 0.4, seed=3), (9, 4, 5), BOTH),
+    LayerCase("gaussian-noise", layer("GaussianNoise", 0.4, seed=3), (9, 4, 5), BOTH),
+    LayerCase("alpha-dropout", layer("AlphaDropout", 0.4, seed=3), (9, 4, 5), BOTH),
+    LayerCase(
+        "alpha-dropout-noise-shape",
+        layer("AlphaDropout", 0.4, noise_shape=(None, 1, 5), seed=3),
+        (9, 4, 5),
+        BOTH,
+    ),
+    LayerCase("activity-regularization", layer("ActivityRegularization", 0.1, 0.2), (9, 4)),
     LayerCase("batch-normalization", layer("BatchNormalization"), (16, 5), training=(False, True)),
     LayerCase(
         "batch-normalization-images", layer("BatchNormalization"), IMAGE, training=(False, True)

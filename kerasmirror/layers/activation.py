@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 from kerasmirror import activations, constraints, initializers, ops, regularizers
 from kerasmirror._export import export
-from kerasmirror.core import checks, dtypes
+from kerasmirror.core import dtypes
 from kerasmirror.layers.input_spec import InputSpec
 from kerasmirror.layers.layer import Layer
 
@@ -36,8 +38,14 @@ class Activation(_Elementwise):
         return self.activation(inputs)
 
 
-def _at_least_zero(value, name, owner):
-    return checks.real_in(value, 0, None, name, owner=owner, expected="a number of at least 0")
+def _at_least_zero(value, name, owner, what):
+    """`value`, which must be a number of at least 0; `what` says in words whose it is."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not value >= 0:
+        raise ValueError(
+            f"{owner}: {what} and must be a number of at least 0. Received: {name}={value!r}"
+        )
+    return value
 
 
 @export("layers.ReLU")
@@ -51,10 +59,14 @@ class ReLU(_Elementwise):
     def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
         super().__init__(**kwargs)
         if max_value is not None:
-            _at_least_zero(max_value, "max_value", "ReLU")
+            what = "max_value of a ReLU layer cannot be a negative value"
+            _at_least_zero(max_value, "max_value", "ReLU", what)
         self.max_value = max_value
-        self.negative_slope = _at_least_zero(negative_slope, "negative_slope", "ReLU")
-        self.threshold = _at_least_zero(threshold, "threshold", "ReLU")
+        what = "of a ReLU layer cannot be None or a negative value"
+        self.negative_slope = _at_least_zero(
+            negative_slope, "negative_slope", "ReLU", f"negative_slope {what}"
+        )
+        self.threshold = _at_least_zero(threshold, "threshold", "ReLU", f"threshold {what}")
 
     def call(self, inputs):
         return activations.relu(
@@ -77,7 +89,8 @@ class LeakyReLU(_Elementwise):
         if "alpha" in kwargs:
             negative_slope = kwargs.pop("alpha")
         super().__init__(**kwargs)
-        self.negative_slope = _at_least_zero(negative_slope, "negative_slope", "LeakyReLU")
+        what = "The negative_slope value of a Leaky ReLU layer cannot be None or negative"
+        self.negative_slope = _at_least_zero(negative_slope, "negative_slope", "LeakyReLU", what)
 
     def call(self, inputs):
         return activations.leaky_relu(inputs, negative_slope=self.negative_slope)
@@ -170,7 +183,8 @@ class Softmax(_Elementwise):
             m not in (1, n) for m, n in sizes if None not in (m, n)
         ):
             raise ValueError(
-                "Softmax: `mask` must broadcast to `inputs`. "
+                "Softmax: `mask` must be broadcastable to `inputs`, and must not have more "
+                "dimensions. "
                 f"Received: mask.shape={tuple(mask.shape)}, inputs.shape={tuple(inputs.shape)}"
             )
         lowest = -3e4 if inputs.dtype == "float16" else -1e9

@@ -800,16 +800,16 @@ MISTAKES = [
         lambda keras: keras.layers.ReLU(threshold=-1),
         ValueError,
         (
-            "ReLU: threshold of a ReLU layer cannot be None or a negative value and must be a number "
-            "of at least 0. Received: threshold=-1"
+            "ReLU: threshold of a ReLU layer cannot be None or a negative value and must be a "
+            "number of at least 0. Received: threshold=-1"
         ),
     ),
     Mistake(
         lambda keras: keras.layers.LeakyReLU(negative_slope=-1),
         ValueError,
         (
-            "LeakyReLU: The negative_slope value of a Leaky ReLU layer cannot be None or negative and "
-            "must be a number of at least 0. Received: negative_slope=-1"
+            "LeakyReLU: The negative_slope value of a Leaky ReLU layer cannot be None or negative "
+            "and must be a number of at least 0. Received: negative_slope=-1"
         ),
     ),
     Mistake(
