@@ -134,5 +134,6 @@ def _mismatch(spec, x):
             wanted = wanted[:-1] if wanted and wanted[-1] == 1 else wanted
         for want, size in zip(wanted, shape, strict=False):
             if want is not None and size is not None and want != size:
-                return f"shape {spec.shape}"
+                found = tuple(x.shape)
+                return f"another shape (expected shape={spec.shape}, found shape={found})"
     return None

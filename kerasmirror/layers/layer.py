@@ -167,9 +167,9 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
         first = args[0] if args else None
         usual = len(args) == 1 and (not kwargs or kwargs.keys() <= _TRAINING)
         if not usual or not self._takes_as_it_is(first):
-            args, kwargs = self._converted(args, kwargs)
             if is_recording() and (any_symbolic(args) or any_symbolic(kwargs)):
                 return self._recorded_call(args, kwargs)
+            args, kwargs = self._converted(args, kwargs)
             first = args[0] if args else None
         if self._input_spec is not None:
             given = first if args else self._first_argument(args, kwargs)

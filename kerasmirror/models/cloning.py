@@ -97,7 +97,13 @@ def _clone_functional(model, copy_of, call_function, input_tensors):
                 "clone_model: `input_tensors` must hold KerasTensors only. "
                 f"Received: input_tensors={input_tensors!r}"
             )
-        tree.assert_same_structure(input_tensors, model.input)
+        try:
+            tree.assert_same_structure(input_tensors, model.input)
+        except ValueError:
+            raise ValueError(
+                "clone_model: `input_tensors` must have the same structure as model.input. "
+                f"Received: input_tensors={input_tensors!r}, model.input={model.input!r}"
+            ) from None
     outputs = model._graph.replay(tree.flatten(input_tensors), copy_of, call_function)
     outputs = tree.pack_sequence_as(model.output, outputs)
     clone = type(model)(input_tensors, outputs, name=model.name)

@@ -6,16 +6,16 @@ import inspect
 import warnings
 
 from kerasmirror import ops
-from kerasmirror.core import dtypes, serialization, tree
+from kerasmirror.core import serialization, tree
 from kerasmirror.core.node import node_of
-from kerasmirror.core.symbolic import KerasTensor
+from kerasmirror.core.symbolic import KerasTensor, any_symbolic
 from kerasmirror.core.tensor import Tensor, get_keras_mask, set_keras_mask
 from kerasmirror.layers.core.input_layer import Input, InputLayer
 from kerasmirror.layers.input_spec import InputSpec
 from kerasmirror.models.function import Function, leaf_shapes, paths_of
 from kerasmirror.models.graph import Graph, from_inputs
 from kerasmirror.models.graph_config import config_of_graph, tensors_of_config
-from kerasmirror.models.model import Model
+from kerasmirror.models.model import Model, reserved_layers
 
 
 class Functional(Function, Model):
@@ -70,13 +70,13 @@ class Functional(Function, Model):
 
     @layers.setter
     def layers(self, _):
-        raise AttributeError(
-            f"{type(self).__name__}: `layers` cannot be set, it lists the layers of the graph."
-        )
+        raise AttributeError(reserved_layers(self))
 
     @property
     def operations(self):
         return list(self._graph.operations)
+
+    _operations = operations
 
     @property
     def inputs(self):
@@ -189,12 +189,10 @@ class Functional(Function, Model):
                 names = [leaf.name for leaf in flat_struct]
             else:
                 raise self._misfit(inputs)
-            missing = [name for name in names if name not in inputs]
-            if missing:
-                raise ValueError(
-                    f"Functional '{self._name}': `inputs` must have the keys {names}. "
-                    f"Received: keys {list(inputs)}, without {missing}"
-                )
+            if any(name not in inputs for name in names):
+                raise self._misfit(inputs)
+            if len(names) < len(inputs) and isinstance(struct, dict):
+                self._warn_of_structure(inputs)
             chosen = {name: inputs[name] for name in names}
             inputs = chosen if isinstance(struct, dict) else [chosen[name] for name in names]
             if isinstance(struct, KerasTensor):
@@ -205,8 +203,12 @@ class Functional(Function, Model):
         if len(flat) != len(self._graph.inputs):
             raise self._misfit(inputs)
         if len(flat) > 1 and not _nested_alike(inputs, struct):
-            warnings.warn(str(self._misfit(inputs)), stacklevel=6)
+            self._warn_of_structure(inputs)
         return flat
+
+    def _warn_of_structure(self, inputs):
+        if not any_symbolic(inputs):
+            warnings.warn(str(self._misfit(inputs)), stacklevel=7)
 
     def _misfit(self, inputs):
         names = tree.map_structure(lambda leaf: leaf.name, self._inputs_struct)
@@ -214,9 +216,14 @@ class Functional(Function, Model):
             lambda leaf: f"tensor of shape {tuple(leaf.shape)}" if hasattr(leaf, "shape") else leaf,
             inputs,
         )
+        count = len(self._graph.inputs)
+        if isinstance(self._inputs_struct, dict):
+            wanted = f"named input(s) with keys {list(self._inputs_struct)}"
+        else:
+            wanted = f"{count} input(s)"
         return ValueError(
-            f"Functional '{self._name}': `inputs` must have the structure {names!r}. "
-            f"Received: inputs={received!r}"
+            "The structure of `inputs` doesn't match the expected structure: Functional "
+            f"'{self._name}' expects {wanted}, nested as {names!r}. Received: inputs={received!r}"
         )
 
     def _fitting(self, value, declared):
@@ -224,7 +231,7 @@ class Functional(Function, Model):
             if not _is_optional(declared):
                 raise ValueError(
                     f"Functional '{self._name}': input '{declared.name}' must be given, it is not "
-                    "optional. Received: None"
+                    "optional, but None was passed."
                 )
             return None
         before = value
@@ -236,9 +243,7 @@ class Functional(Function, Model):
                     f"Functional '{self._name}': input '{declared.name}' must have dtype "
                     f"{declared.dtype}. Received: a tensor of dtype {value.dtype}"
                 )
-            # Among floats each layer takes its own, without a step in between.
-            if not {value.dtype, declared.dtype} <= set(dtypes.FLOAT_TYPES):
-                value = ops.cast(value, declared.dtype)
+            value = ops.cast(value, declared.dtype)
         expected, shape = declared.shape, value.shape
         if len(shape) != len(expected):
             if len(shape) == len(expected) + 1 and shape[-1] == 1:
@@ -256,9 +261,12 @@ class Functional(Function, Model):
 
     def _wrong_shape(self, declared, shape):
         expected = (None, *declared.shape[1:]) if declared.shape else ()
+        position = next(i for i, one in enumerate(self._graph.inputs) if one is declared)
+        paths = paths_of(self._inputs_struct)
+        path = "" if paths is None else ".".join(map(str, paths[position]))
         return ValueError(
-            f"Functional '{self._name}': input '{declared.name}' must have shape {expected}. "
-            f"Received: a tensor of shape {tuple(shape)}"
+            f"Functional '{self._name}': the input with name '{declared.name}' and path '{path}' "
+            f"must have another shape (expected shape={expected}, found shape={tuple(shape)})"
         )
 
     def add_loss(self, loss):
@@ -298,8 +306,8 @@ def _check_tensors(structure, name):
     for leaf in leaves:
         if not isinstance(leaf, KerasTensor):
             raise ValueError(
-                f"keras.Model: `{name}` must be a KerasTensor or a nest of them, as `keras.Input` "
-                f"and layers called on it give. Received: {leaf!r} (of type {type(leaf)})"
+                f"keras.Model: All `{name}` values must be KerasTensors, as `keras.Input` and "
+                f"layers called on it give. Received: {leaf!r} (of type {type(leaf)})"
             )
 
 

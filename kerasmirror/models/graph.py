@@ -66,18 +66,20 @@ class Graph:
 
     def _check(self, paths):
         known = {id(tensor) for tensor in self.inputs}
+        missing = {}  # what a tensor that cannot be computed comes down to
         for node in self.nodes:
-            if not node.is_input:
-                for tensor in node.input_tensors:
-                    if id(tensor) not in known:
-                        raise _disconnected(
-                            tensor, f"what operation '{node.operation.name}' takes is"
-                        )
-                known.update(id(tensor) for tensor in node.outputs)
+            if node.is_input:
+                continue
+            lacks = [tensor for tensor in node.input_tensors if id(tensor) not in known]
+            for tensor in node.outputs:
+                if lacks:
+                    missing[id(tensor)] = missing.get(id(lacks[0]), lacks[0])
+                else:
+                    known.add(id(tensor))
         for position, tensor in enumerate(self.outputs):
             if id(tensor) not in known:
-                place = position if paths is None else ".".join(map(str, paths[position]))
-                raise _disconnected(tensor, f"Output with path `{place}` is")
+                place = "" if paths is None else ".".join(map(str, paths[position]))
+                raise _disconnected(missing.get(id(tensor), tensor), place)
         names = Counter([one.name for one in self.operations])
         repeated = [name for name, count in names.items() if count > 1]
         if repeated:
@@ -265,16 +267,17 @@ def _depths(ordered):
     return nodes, operations
 
 
-def _disconnected(tensor, who):
+def _disconnected(tensor, place):
+    who = f"Output with path `{place}` is not connected to `inputs`"
     if node_of(tensor) is None:
         return ValueError(
             "keras.Model: every tensor of the graph must come from a layer or from an operation of "
-            f"`keras.ops` that keeps track of its inputs; {who} not connected to `inputs`, as it "
-            f"comes from neither. Wrap such computations in a layer's call(). Received: {tensor!r}"
+            f"`keras.ops` that keeps track of its inputs. {who}: it needs one that comes from "
+            f"neither. Wrap such computations in a layer's call(). Received: {tensor!r}"
         )
     return ValueError(
-        f"keras.Model: `outputs` must be computed from `inputs` alone; {who} not connected to "
-        f"`inputs` (the graph is disconnected). Received: {tensor!r}"
+        f"keras.Model: `outputs` must be computed from `inputs` alone. {who}: it needs a tensor "
+        f"that is not (the graph is disconnected). Received: {tensor!r}"
     )
 
 

@@ -153,7 +153,7 @@ def _call(layer, data, layers, custom_objects):
         if name not in layers:
             raise ValueError(
                 f"keras.Model.from_config: a call's inputs must come from {list(layers)}. "
-                f"Received: {name!r}"
+                f"Missing node: {name}"
             )
         nodes = layers.nodes_of(name)
         if number >= len(nodes):

@@ -68,9 +68,7 @@ class Model(ModelQuantization, Trainer, Persistence, Layer):
 
     @layers.setter
     def layers(self, _):
-        raise AttributeError(
-            f"{type(self).__name__}: `layers` cannot be set, it lists the layers in attributes."
-        )
+        raise AttributeError(reserved_layers(self))
 
     def get_layer(self, name=None, index=None):
         """The layer called `name`, or the one at `index`.
@@ -130,6 +128,14 @@ class Model(ModelQuantization, Trainer, Persistence, Layer):
             if {"layers", "input_layers", "output_layers"} <= set(config):
                 return cls._functional_class.of_class(cls, config, custom_objects)
             return super().from_config(config)
+
+
+def reserved_layers(model):
+    """What is said to who sets `model.layers`."""
+    return (
+        f"{type(model).__name__}: the `Model.layers` attribute is reserved, as it lists the "
+        "model's layers, and should not be used; choose another name."
+    )
 
 
 def _names_a_graph(args, kwargs):

@@ -49,12 +49,18 @@ class Persistence:
         """
         if format not in _EXPORT_FORMATS:
             raise ValueError(
-                f"Model.export: Unrecognized format: `format` must be one of "
-                f"{list(_EXPORT_FORMATS)}. Received: format={format!r}"
+                f"Model.export: Unrecognized format={format!r}; it must be one of "
+                f"{list(_EXPORT_FORMATS)}."
+            )
+        why = ""
+        if format == "tf_saved_model":
+            why = (
+                "`export_saved_model` only currently supports the tensorflow, jax and torch "
+                "backends. "
             )
         raise NotImplementedError(
-            f"Model.export: kerasmirror does not write {format!r} yet. "
-            "`model.save('model.keras')` writes a file that Keras loads, whose `export()` can. "
+            f"Model.export: {why}kerasmirror does not write {format!r}; `model.save('model.keras')`"
+            " writes a file that Keras loads, whose `export()` can. "
             f"Received: filepath={str(filepath)!r}, format={format!r}"
         )
 
@@ -79,6 +85,21 @@ class Persistence:
             )
 
     # State as nested dicts
+
+    def _get_variable_map(self):
+        """{path: variable} of the model and of all its parts.
+
+        Raises: ValueError for two variables with one path.
+        """
+        found = {}
+        for part, _ in weights.parts_of(self):
+            for variable in weights.variables_of(part):
+                if found.setdefault(variable.path, variable) is not variable:
+                    raise ValueError(
+                        "Model: The model contains two variables with a duplicate path: "
+                        f"{variable.path!r}; layers and other objects must have names of their own"
+                    )
+        return found
 
     def get_state_tree(self, value_format="backend_tensor"):
         """The values of all variables by kind and path: {"trainable_variables": {"dense": ...}}.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+
 from kerasmirror import ops
 from kerasmirror._export import export
-from kerasmirror.core import checks, dtypes, serialization, tree
+from kerasmirror.core import checks, serialization, tree
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.node import recording
 from kerasmirror.core.symbolic import KerasTensor, standardize_shape
@@ -12,6 +14,7 @@ from kerasmirror.core.tensor import get_keras_mask
 from kerasmirror.layers.core.input_layer import InputLayer
 from kerasmirror.layers.layer import Layer
 from kerasmirror.models import fusion
+from kerasmirror.models.functional import Functional
 from kerasmirror.models.model import Model
 
 
@@ -41,7 +44,7 @@ class Sequential(Model):
     @layers.setter
     def layers(self, _):
         raise AttributeError(
-            "Sequential: `layers` cannot be set; use `add()` and `pop()` to change the model."
+            "Sequential: `layers` cannot be set. Use `add()` and `pop()` to change the model."
         )
 
     @property
@@ -60,18 +63,18 @@ class Sequential(Model):
             layer = getattr(layer, "_keras_history", (layer,))[0]
         if not isinstance(layer, Layer):
             raise ValueError(
-                "Sequential.add: `layer` must be an instance of `keras.Layer`. "
+                "Sequential.add: Only instances of `keras.Layer` can be added. "
                 f"Received: layer={layer!r} (of type {type(layer)})"
             )
         if any(layer.name == other.name and layer is not other for other in self._layers):
             raise ValueError(
-                "Sequential.add: `layer` must have a name that no other layer of the model has. "
-                f"Received: a layer called {layer.name!r}"
+                "Sequential.add: all layers of the model should have unique names. "
+                f"Received: a second layer called {layer.name!r}"
             )
         if isinstance(layer, InputLayer) and self._layers:
             raise ValueError(
-                "Sequential.add: `layer` must not be an Input, which only goes first. "
-                f"Received: an Input of shape {layer.batch_shape} for model '{self.name}', whose "
+                f"Sequential.add: model '{self.name}' has already been configured, an Input only "
+                f"goes first. Received: an Input of shape {layer.batch_shape} for a model whose "
                 f"layers are {[other.name for other in self._layers]}"
             )
         if any(layer is other for other in self._layers):
@@ -102,8 +105,14 @@ class Sequential(Model):
 
     def _build_when_known(self):
         self.built = False
-        if self._input_layer is not None and len(self._layers) > 1:
-            self.build(self._input_layer.batch_shape)
+        if len(self._layers) < 2:
+            return
+        # A model in first place knows its input's shape too.
+        shape = getattr(self._layers[0], "input_shape", None)
+        if self._input_layer is not None:
+            shape = self._input_layer.batch_shape
+        if shape is not None:
+            self.build(shape)
 
     def build(self, input_shape=None):
         """Make all layers' weights for inputs of `input_shape`, batch axis included.
@@ -119,7 +128,7 @@ class Sequential(Model):
         input_shape = standardize_shape(input_shape, "Sequential.build")
         if not self.layers:
             raise ValueError(
-                f"Sequential.build: model '{self.name}' must have layers. Call `model.add(layer)`."
+                f"Sequential.build: model '{self.name}' has no layers. Call `model.add(layer)`."
             )
         declared = self._input_layer
         if declared is None:
@@ -129,20 +138,40 @@ class Sequential(Model):
             self._tracker.ids["layers"].add(id(declared))
         elif not _compatible(declared.batch_shape, input_shape):
             raise ValueError(
-                f"Sequential.build: `input_shape` must be the declared {declared.batch_shape}. "
-                f"Received: input_shape={input_shape}"
+                f"Sequential.build: model '{self.name}' has already been configured for inputs of "
+                f"shape {declared.batch_shape}. Received: input_shape={input_shape}"
             )
-        x = declared.output
-        # Nodes of its own, also while an outer model is being built of placeholders.
-        with recording(True):
-            for layer in self.layers:
-                x = layer(x)
-        self._outputs = x
+        self._outputs = self._run_on(declared.output)
         # Keras makes a Functional here; names of later ones must come out alike.
         auto_name("functional")
 
+    def _run_on(self, x):
+        """The placeholder that comes out for `x`; None where a layer cannot tell its shape."""
+        # Nodes of its own, also while an outer model is being built of placeholders.
+        with recording(True):
+            for layer in self.layers:
+                try:
+                    x = layer(x)
+                except NotImplementedError:
+                    return None
+                except TypeError:
+                    _check_call(layer)
+                    raise
+        return x
+
+    @property
+    def _functional(self):
+        """The same layers as a graph; None before the model is built."""
+        if not self.built or self._outputs is None:
+            return None
+        graph = self.__dict__.get("_as_graph")
+        if graph is None or graph[0] is not self._outputs:
+            model = Functional(self._input_layer.output, self._outputs, name="functional")
+            graph = self.__dict__["_as_graph"] = self._outputs, model
+        return graph[1]
+
     def call(self, inputs, training=None, mask=None, **kwargs):
-        x = inputs if self._input_layer is None else self._declared(inputs)
+        x = inputs if self._outputs is None else self._declared(inputs)
         for group, layers in self._plan.parts(self):
             if group is not None and mask is None and not kwargs:
                 y = group.run(x, training)
@@ -188,10 +217,8 @@ class Sequential(Model):
                 f"Sequential '{self.name}': `inputs` must have shape {expected}. "
                 f"Received: inputs of shape {tuple(shape)}"
             )
-        if inputs.dtype == declared.dtype or (
-            inputs.dtype in dtypes.FLOAT_TYPES and declared.dtype in dtypes.FLOAT_TYPES
-        ):
-            return inputs  # among floats, each layer takes its own
+        if inputs.dtype == declared.dtype:
+            return inputs
         if inputs.dtype.startswith("complex"):
             raise ValueError(
                 f"Sequential '{self.name}': `inputs` must have dtype {declared.dtype}. "
@@ -261,6 +288,21 @@ class Sequential(Model):
         else:
             model._build_when_known()
         return model
+
+
+def _check_call(layer):
+    """Raise ValueError unless the layer's call takes one tensor, by place."""
+    parameters = list(inspect.signature(layer.call).parameters.values())
+    by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = [p.name for p in by_place if p.default is p.empty]
+    if by_place and len(required) <= 1:
+        return
+    found = f"required positional arguments {required}" if by_place else "no positional arguments"
+    raise ValueError(
+        "Sequential: Layers of the model can only have a single required positional argument in "
+        f"call(), the input tensor. Received: layer '{layer.name}' of type "
+        f"{type(layer).__name__}, with {found}"
+    )
 
 
 def _compatible(expected, shape):

@@ -332,7 +332,7 @@ def _apply(found, model, skip_mismatch):
     failures = {}
     before = []
     for saveable, store in found.values():
-        values = [(variable, np.array(variable.data)) for variable in _variables_of(saveable)]
+        values = [(variable, np.array(variable.data)) for variable in variables_of(saveable)]
         try:
             saveable.load_own_variables(store)
         except Exception as error:  # noqa: BLE001 - a user's method may raise whatever it likes
@@ -348,7 +348,8 @@ def _apply(found, model, skip_mismatch):
     return failures
 
 
-def _variables_of(saveable):
+def variables_of(saveable):
+    """The variables that a part of a model has itself."""
     if kind_of(saveable) == "Layer":
         return saveable._trainable_variables + saveable._non_trainable_variables
     return list(getattr(saveable, "variables", ()))

@@ -60,7 +60,7 @@ def test_nested_inputs_are_taken_flat_with_a_warning():
     a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
     model = keras.Model([a, [b]], layers.Concatenate()([a, b]))
     assert model([ones(1, 2), [ones(1, 3)]]).shape == (1, 5)
-    with pytest.warns(UserWarning, match=r"must have the structure \['a', \['b'\]\]"):
+    with pytest.warns(UserWarning, match=r"expects 2 input\(s\), nested as \['a', \['b'\]\]"):
         assert model([ones(1, 2), ones(1, 3)]).shape == (1, 5)
 
 
@@ -301,28 +301,29 @@ def shaped():
 MISTAKES = [
     (
         lambda: shaped()(ones(3, 5, 4)),
-        "Functional 'model': input 'x' must have shape (None, 6, 4). "
-        "Received: a tensor of shape (3, 5, 4)",
+        "Functional 'model': the input with name 'x' and path '' must have another shape "
+        "(expected shape=(None, 6, 4), found shape=(3, 5, 4))",
     ),
     (
         lambda: shaped()(ones(3, 5)),
-        "Functional 'model': input 'x' must have shape (None, 6, 4). "
-        "Received: a tensor of shape (3, 5)",
+        "Functional 'model': the input with name 'x' and path '' must have another shape "
+        "(expected shape=(None, 6, 4), found shape=(3, 5))",
     ),
     (
         lambda: shaped().predict({"q": ones(3, 6, 4)}, verbose=0),
-        "Functional 'model': `inputs` must have the keys ['x']. Received: keys ['q'], without "
-        "['x']",
+        "The structure of `inputs` doesn't match the expected structure: Functional 'model' "
+        "expects 1 input(s), nested as 'x'. Received: inputs={'q': 'tensor of shape (3, 6, 4)'}",
     ),
     (
         lambda: shaped()([ones(1, 6, 4), ones(1, 6, 4)]),
-        "Functional 'model': `inputs` must have the structure 'x'. "
+        "The structure of `inputs` doesn't match the expected structure: Functional 'model' "
+        "expects 1 input(s), nested as 'x'. "
         "Received: inputs=['tensor of shape (1, 6, 4)', 'tensor of shape (1, 6, 4)']",
     ),
     (
         lambda: keras.Model(keras.Input((3,)), 3),
-        "keras.Model: `outputs` must be a KerasTensor or a nest of them, as `keras.Input` and "
-        "layers called on it give. Received: 3 (of type <class 'int'>)",
+        "keras.Model: All `outputs` values must be KerasTensors, as `keras.Input` and layers "
+        "called on it give. Received: 3 (of type <class 'int'>)",
     ),
     (
         lambda: keras.Model([], keras.Input((3,))),
@@ -330,9 +331,10 @@ MISTAKES = [
     ),
     (
         lambda: keras.Model(keras.Input((3,)), keras.Input((3,), name="other")),
-        "keras.Model: `outputs` must be computed from `inputs` alone; Output with path `0` is not "
-        "connected to `inputs` (the graph is disconnected). Received: <KerasTensor "
-        "shape=(None, 3), dtype=float32, sparse=False, ragged=False, name=other>",
+        "keras.Model: `outputs` must be computed from `inputs` alone. Output with path `` is not "
+        "connected to `inputs`: it needs a tensor that is not (the graph is disconnected). "
+        "Received: <KerasTensor shape=(None, 3), dtype=float32, sparse=False, ragged=False, "
+        "name=other>",
     ),
     (
         lambda: keras.Model(x := keras.Input((3,), name="x"), layers.Dense(2, name="x")(x)),
@@ -379,7 +381,9 @@ def test_mistakes_are_told(make, message):
 
 def test_a_tensor_of_an_operation_without_history_is_refused():
     x = keras.Input((6,))
-    with pytest.raises(ValueError, match="Output with path `0` is not connected to `inputs`, as"):
+    with pytest.raises(
+        ValueError, match="Output with path `0` is not connected to `inputs`: it needs"
+    ):
         keras.Model(x, [keras.KerasTensor((None, 3))])
 
 

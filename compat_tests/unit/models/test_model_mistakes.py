@@ -52,7 +52,7 @@ MISTAKES = [
         lambda keras: keras.Sequential([3]),
         ValueError,
         (
-            "Sequential.add: `layer` must be an instance of `keras.Layer`. Received: "
+            "Sequential.add: Only instances of `keras.Layer` can be added. Received: "
             "layer=3 (of type <class 'int'>)"
         ),
     ),
@@ -60,7 +60,7 @@ MISTAKES = [
         lambda keras: keras.Sequential("a"),
         ValueError,
         (
-            "Sequential.add: `layer` must be an instance of `keras.Layer`. Received: "
+            "Sequential.add: Only instances of `keras.Layer` can be added. Received: "
             "layer='a' (of type <class 'str'>)"
         ),
     ),
@@ -68,7 +68,7 @@ MISTAKES = [
         lambda keras: keras.Sequential([None]),
         ValueError,
         (
-            "Sequential.add: `layer` must be an instance of `keras.Layer`. Received: "
+            "Sequential.add: Only instances of `keras.Layer` can be added. Received: "
             "layer=None (of type <class 'NoneType'>)"
         ),
     ),
@@ -76,7 +76,7 @@ MISTAKES = [
         lambda keras: keras.Sequential([keras.layers.Dense]),
         ValueError,
         (
-            "Sequential.add: `layer` must be an instance of `keras.Layer`. Received: "
+            "Sequential.add: Only instances of `keras.Layer` can be added. Received: "
             "layer=<class 'kerasmirror.layers.core.dense.Dense'> (of type <class 'type'>)"
         ),
     ),
@@ -84,8 +84,8 @@ MISTAKES = [
         lambda keras: keras.Sequential([keras.Input((4,)), keras.Input((4,))], name="net"),
         ValueError,
         (
-            "Sequential.add: `layer` must not be an Input, which only goes first. "
-            "Received: an Input of shape (None, 4) for model 'net', whose layers are "
+            "Sequential.add: model 'net' has already been configured, an Input only goes first. "
+            "Received: an Input of shape (None, 4) for a model whose layers are "
             "['input_layer']"
         ),
     ),
@@ -95,8 +95,8 @@ MISTAKES = [
         ),
         ValueError,
         (
-            "Sequential.add: `layer` must not be an Input, which only goes first. "
-            "Received: an Input of shape (None, 4) for model 'net', whose layers are "
+            "Sequential.add: model 'net' has already been configured, an Input only goes first. "
+            "Received: an Input of shape (None, 4) for a model whose layers are "
             "['d']"
         ),
         keras_does="accept",
@@ -105,7 +105,7 @@ MISTAKES = [
         lambda keras: sequential(keras).add(3),
         ValueError,
         (
-            "Sequential.add: `layer` must be an instance of `keras.Layer`. Received: "
+            "Sequential.add: Only instances of `keras.Layer` can be added. Received: "
             "layer=3 (of type <class 'int'>)"
         ),
     ),
@@ -113,8 +113,8 @@ MISTAKES = [
         lambda keras: sequential(keras).add(keras.layers.InputLayer((4,))),
         ValueError,
         (
-            "Sequential.add: `layer` must not be an Input, which only goes first. "
-            "Received: an Input of shape (None, 4) for model 'net', whose layers are "
+            "Sequential.add: model 'net' has already been configured, an Input only goes first. "
+            "Received: an Input of shape (None, 4) for a model whose layers are "
             "['input_layer', 'dense']"
         ),
     ),
@@ -124,8 +124,8 @@ MISTAKES = [
         ),
         ValueError,
         (
-            "Sequential.add: `layer` must have a name that no other layer of the model "
-            "has. Received: a layer called 'a'"
+            "Sequential.add: all layers of the model should have unique names. Received: "
+            "a second layer called 'a'"
         ),
     ),
     Mistake(
@@ -141,12 +141,12 @@ MISTAKES = [
     Mistake(
         lambda keras: keras.Sequential(name="net").build((None, 4)),
         ValueError,
-        "Sequential.build: model 'net' must have layers. Call `model.add(layer)`.",
+        "Sequential.build: model 'net' has no layers. Call `model.add(layer)`.",
     ),
     Mistake(
         lambda keras: keras.Sequential(name="net")(ones(2, 3)),
         ValueError,
-        "Sequential.build: model 'net' must have layers. Call `model.add(layer)`.",
+        "Sequential.build: model 'net' has no layers. Call `model.add(layer)`.",
     ),
     Mistake(
         lambda keras: unbuilt(keras).build(4),
@@ -179,8 +179,8 @@ MISTAKES = [
         lambda keras: sequential(keras).build((None, 5)),
         ValueError,
         (
-            "Sequential.build: `input_shape` must be the declared (None, 4). Received: "
-            "input_shape=(None, 5)"
+            "Sequential.build: model 'net' has already been configured for inputs of shape "
+            "(None, 4). Received: input_shape=(None, 5)"
         ),
     ),
     Mistake(
@@ -273,7 +273,7 @@ MISTAKES = [
     Mistake(
         lambda keras: setattr(sequential(keras), "layers", []),
         AttributeError,
-        ("Sequential: `layers` cannot be set; use `add()` and `pop()` to change the model."),
+        ("Sequential: `layers` cannot be set. Use `add()` and `pop()` to change the model."),
     ),
     Mistake(
         lambda keras: unbuilt(keras).count_params(),
