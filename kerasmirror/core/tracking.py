@@ -21,8 +21,14 @@ class Tracker:
 
     def __init__(self, lists):
         self.lists = lists
-        self.ids = {kind: set() for kind in lists}
         self.locked_message = None
+
+    def __getattr__(self, name):
+        # Made when first asked for: while an object is being unpickled, its lists may be empty yet.
+        if name != "ids":
+            raise AttributeError(name)
+        self.ids = {kind: {id(item) for item in items} for kind, (_, items) in self.lists.items()}
+        return self.ids
 
     def lock(self, message):
         self.locked_message = message
@@ -64,6 +70,48 @@ class Tracker:
             if id(value) in self.ids[kind]:
                 self.ids[kind].discard(id(value))
                 items[:] = [item for item in items if item is not value]
+
+
+class TracksItself:
+    """What layers, metrics and optimizers share: copies and pickles have a tracker of their own.
+
+    A subclass says in `_new_tracker` what is tracked into which of its lists, and in
+    `_state_of_copy` what of its state a copy starts with.
+    """
+
+    def __getstate__(self):
+        state = self._state_of_copy()
+        tracker = state.pop("_tracker", None)
+        if tracker is not None:
+            state["_tracker"] = tracker.locked_message
+            # Containers are copied as plain ones; these become tracked again.
+            kinds = (TrackedList, TrackedDict, TrackedSet)
+            state["_tracker_of"] = [k for k, v in state.items() if isinstance(v, kinds)]
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        if "_tracker" in state:
+            locked, tracked = state.pop("_tracker"), state.pop("_tracker_of")
+            self.__dict__.update(state)
+            tracker = self.__dict__["_tracker"] = self._new_tracker()
+            tracker.locked_message = locked
+            for name in tracked:
+                self.__dict__[name] = _tracked_again(state[name], tracker)
+        else:
+            self.__dict__.update(state)
+
+    def _state_of_copy(self):
+        return dict(self.__dict__)
+
+
+def _tracked_again(value, tracker):
+    if type(value) is list:
+        return TrackedList([_tracked_again(item, tracker) for item in value], tracker)
+    if type(value) is dict:
+        items = {key: _tracked_again(item, tracker) for key, item in value.items()}
+        return TrackedDict(items, tracker)
+    return TrackedSet(value, tracker) if type(value) is set else value
 
 
 class TrackedList(list):

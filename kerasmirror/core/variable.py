@@ -342,22 +342,26 @@ class Variable:
         return self.data.__index__()
 
     def __deepcopy__(self, memo):
-        twin = type(self)(
-            self.data.copy(),
-            dtype=self._dtype,
-            trainable=self._trainable,
-            name=self._name,
-            autocast=self._autocast,
-            aggregation=self._aggregation,
-        )
-        twin._path = self._path
-        twin._regularizer, twin._constraint = self._regularizer, self._constraint
-        memo[id(self)] = twin
+        twin = memo[id(self)] = object.__new__(type(self))
+        twin.__setstate__({**self.__getstate__(), "data": np.array(self.data)})
         return twin
+
+    def __getstate__(self):
+        # A number on the tape is one variable's alone.
+        return {**self.__dict__, "key": None, "watched": False}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self.key = -next_key()
 
     def __repr__(self):
         values = "" if self._initializer is not None else f", value={_text_of(self.data)}"
         return f"<Variable path={self._path}, shape={self.shape}, dtype={self.dtype}{values}>"
+
+
+def is_variable(value):
+    """Whether `value` is a Variable."""
+    return isinstance(value, Variable)
 
 
 class WriteLog:

@@ -10,7 +10,7 @@ from kerasmirror import constraints, initializers, regularizers
 from kerasmirror.core import dtypes, scopes
 from kerasmirror.core.node import node_tensors
 from kerasmirror.core.tensor import Tensor
-from kerasmirror.core.tracking import CHANGES, Tracker
+from kerasmirror.core.tracking import CHANGES, Tracker, TracksItself
 from kerasmirror.core.variable import Variable
 from kerasmirror.metrics.metric import Metric
 from kerasmirror.random import SeedGenerator
@@ -21,7 +21,27 @@ _LOCKED = (
 )
 
 
-class LayerState:
+def _is_trainable_variable(value):
+    return isinstance(value, Variable) and value.trainable
+
+
+def _is_fixed_variable(value):
+    return isinstance(value, Variable) and not value.trainable
+
+
+def _is_layer(value):
+    return isinstance(value, LayerState)
+
+
+def _is_metric(value):
+    return isinstance(value, Metric)
+
+
+def _is_seed_generator(value):
+    return isinstance(value, SeedGenerator)
+
+
+class LayerState(TracksItself):
     """The state half of a Layer: everything assigned to an attribute is found and listed here."""
 
     # Tracking
@@ -35,27 +55,25 @@ class LayerState:
         put("_seed_generators", [])
         put("_inbound_nodes", [])
         put("_outbound_nodes", [])
-        put(
-            "_tracker",
-            Tracker(
-                {
-                    "trainable_variables": (
-                        lambda x: isinstance(x, Variable) and x.trainable,
-                        self._trainable_variables,
-                    ),
-                    "non_trainable_variables": (
-                        lambda x: isinstance(x, Variable) and not x.trainable,
-                        self._non_trainable_variables,
-                    ),
-                    "layers": (lambda x: isinstance(x, LayerState), self._layers),
-                    "metrics": (lambda x: isinstance(x, Metric), self._metrics),
-                    "seed_generators": (
-                        lambda x: isinstance(x, SeedGenerator),
-                        self._seed_generators,
-                    ),
-                }
-            ),
+        put("_tracker", self._new_tracker())
+
+    def _new_tracker(self):
+        return Tracker(
+            {
+                "trainable_variables": (_is_trainable_variable, self._trainable_variables),
+                "non_trainable_variables": (_is_fixed_variable, self._non_trainable_variables),
+                "layers": (_is_layer, self._layers),
+                "metrics": (_is_metric, self._metrics),
+                "seed_generators": (_is_seed_generator, self._seed_generators),
+            }
         )
+
+    def _state_of_copy(self):
+        """Without the graph that the layer stands in, but for the placeholder of an Input."""
+        state = dict(self.__dict__)
+        state["_inbound_nodes"] = [n for n in state.get("_inbound_nodes", ()) if n.is_input]
+        state["_outbound_nodes"] = []
+        return state
 
     def __setattr__(self, name, value):
         CHANGES[0] += 1

@@ -9,12 +9,12 @@ from kerasmirror.core import config, dtype_policy, dtypes
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.scopes import name_scope
 from kerasmirror.core.stateless import StatelessScope
-from kerasmirror.core.tracking import Tracker
-from kerasmirror.core.variable import Variable
+from kerasmirror.core.tracking import Tracker, TracksItself
+from kerasmirror.core.variable import Variable, is_variable
 
 
 @export("metrics.Metric", "Metric")
-class Metric:
+class Metric(TracksItself):
     """Base class of metrics: create variables in `__init__`, write `update_state` and `result`.
 
     Calling a metric updates it and gives the result so far. Variables and metrics assigned as
@@ -28,10 +28,13 @@ class Metric:
         self._dtype = self._dtype_policy.compute_dtype
         self._metrics = []
         self._variables = []
-        self._tracker = Tracker(
+        self._tracker = self._new_tracker()
+
+    def _new_tracker(self):
+        return Tracker(
             {
-                "variables": (lambda value: isinstance(value, Variable), self._variables),
-                "metrics": (lambda value: isinstance(value, Metric), self._metrics),
+                "variables": (is_variable, self._variables),
+                "metrics": (_is_metric, self._metrics),
             }
         )
 
@@ -134,6 +137,10 @@ class Metric:
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _is_metric(value):
+    return isinstance(value, Metric)
 
 
 def zeros(shape, dtype):

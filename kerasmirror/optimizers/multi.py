@@ -135,6 +135,18 @@ class MultiOptimizer(Optimizer):
             self._inner_optimizers[number].build(parts[number])
         super().build(variables)
 
+    def _state_of_copy(self):
+        state = super()._state_of_copy()
+        if self.built:
+            state["_numbers"] = [self._numbers[id(v)] for v in self._trainable_variables]
+        return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if self.built:
+            numbers = zip(self._trainable_variables, state["_numbers"], strict=True)
+            self.__dict__["_numbers"] = {id(variable): number for variable, number in numbers}
+
     @property
     def optimizers(self):
         return self._inner_optimizers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 import warnings
 from numbers import Real
@@ -16,8 +15,8 @@ from kerasmirror.core.names import auto_name
 from kerasmirror.core.scopes import WRITES, name_scope
 from kerasmirror.core.stateless import StatelessScope
 from kerasmirror.core.tensor import Tensor
-from kerasmirror.core.tracking import Tracker, untracked
-from kerasmirror.core.variable import Variable
+from kerasmirror.core.tracking import Tracker, TracksItself, untracked
+from kerasmirror.core.variable import Variable, is_variable
 from kerasmirror.optimizers import clipping, step
 from kerasmirror.optimizers.flat import Block, FlatParameters
 from kerasmirror.optimizers.schedules import LearningRateSchedule
@@ -43,7 +42,7 @@ def base_arguments(arguments):
 
 
 @export("optimizers.Optimizer", "Optimizer")
-class Optimizer:
+class Optimizer(TracksItself):
     """Base class of optimizers: subclass it, create state in `build`, write `update_step`.
 
     One call of `apply` divides gradients by `loss_scale_factor`, averages them over
@@ -104,11 +103,9 @@ class Optimizer:
         self._trainable_variables_indices = {}
         self._slots = []
         self._averages = self._accumulators = self._flat = None
-        self._excluded_ids, self._excluded_pattern = frozenset(), None
+        self._excluded, self._excluded_pattern = (), None
         self._is_elementwise = _is_elementwise(type(self))
-        self._tracker = Tracker(
-            {"variables": (lambda value: isinstance(value, Variable), self._variables)}
-        )
+        self._tracker = self._new_tracker()
         self._iterations = self._scalar_variable(0, "iteration", "int64")
         if isinstance(learning_rate, LearningRateSchedule) or callable(learning_rate):
             self._learning_rate = learning_rate
@@ -123,6 +120,9 @@ class Optimizer:
                 "a float, a LearningRateSchedule or a callable without arguments",
                 learning_rate,
             )
+
+    def _new_tracker(self):
+        return Tracker({"variables": (is_variable, self._variables)})
 
     def _scalar_variable(self, value, name, dtype):
         with name_scope(self.name, caller=self):
@@ -394,12 +394,12 @@ class Optimizer:
                 f"{type(self).__name__}.exclude_from_weight_decay: the optimizer must not be built "
                 "yet when variables are excluded."
             )
-        self._excluded_ids = frozenset(id(variable) for variable in var_list or ())
+        self._excluded = tuple(var_list or ())
         self._excluded_pattern = re.compile("|".join(set(var_names))) if var_names else None
 
     def _use_weight_decay(self, variable):
         pattern = self._excluded_pattern
-        if id(variable) in self._excluded_ids:
+        if any([variable is one for one in self._excluded]):
             return False
         return pattern is None or pattern.search(variable.path) is None
 
@@ -408,7 +408,7 @@ class Optimizer:
         return self.weight_decay if self._use_weight_decay(variable) else None
 
     def _decays_differ(self):
-        return bool(self._excluded_ids) or self._excluded_pattern is not None
+        return bool(self._excluded) or self._excluded_pattern is not None
 
     def finalize_variable_values(self, var_list):
         """At the end of training: with `use_ema`, the weights become their moving average."""
@@ -550,18 +550,14 @@ class Optimizer:
                 "setting attributes."
             )
 
-    def __deepcopy__(self, memo):
-        twin = type(self).__new__(type(self))
-        memo[id(self)] = twin
-        for name, value in vars(self).items():
-            # The twin's variables lie on their own, so it updates them one by one.
-            copied = None if name == "_flat" else copy.deepcopy(value, memo)
-            object.__setattr__(twin, name, copied)
-        variables = twin._trainable_variables
-        twin._trainable_variables_indices = {id(v): i for i, v in enumerate(variables)}
-        for kind, (_, items) in twin._tracker.lists.items():
-            twin._tracker.ids[kind] = {id(item) for item in items}
-        return twin
+    def _state_of_copy(self):
+        # A copy's variables lie on their own, so it updates them one by one.
+        return {**self.__dict__, "_flat": None, "_trainable_variables_indices": None}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        variables = self._trainable_variables
+        self.__dict__["_trainable_variables_indices"] = {id(v): i for i, v in enumerate(variables)}
 
     def __setattr__(self, name, value):
         if name != "_lock":
