@@ -12,6 +12,7 @@ import numpy as np
 
 from kerasmirror import _export
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core.serialization import (
     deserialize_keras_object,
@@ -53,7 +54,7 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     return _general_relu(x, negative_slope=negative_slope, max_value=max_value, threshold=threshold)
 
 
-@primitive("general_relu", spec=shapes.same)
+@primitive("general_relu", spec=shapes.same, tangent=tangents.diagonal)
 def _general_relu(k, x, *, negative_slope, max_value, threshold):
     dtype = x.dtype
     (x,) = widened(x)

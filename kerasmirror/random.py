@@ -15,6 +15,7 @@ import random as python_random
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import kernels_of, primitive
 from kerasmirror.core import checks, config, dtypes, seeds
 from kerasmirror.core.names import auto_name, on_clear_session
@@ -298,7 +299,7 @@ def _noise_shape(noise_shape, x, owner):
     return full
 
 
-@primitive("dropout", spec=shapes.same)
+@primitive("dropout", spec=shapes.same, tangent=tangents.linear)
 def _dropout(k, x, *, pair, rate, noise_shape):
     def backward(dy, needs):
         # Linear in x, with the mask that the same seed gives again: nothing is kept.
@@ -318,7 +319,7 @@ def shuffle(x, axis=0, seed=None):
     return _taken(x, order=np.argsort(keys, kind="stable"), axis=axis)
 
 
-@primitive("shuffle", spec=shapes.same)
+@primitive("shuffle", spec=shapes.same, tangent=tangents.linear)
 def _taken(k, x, *, order, axis):
     def backward(dy, needs):
         return (k.take(dy, np.argsort(order), axis),)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks
 from kerasmirror.core.serialization import resolve, serialize_keras_object
@@ -128,7 +129,7 @@ def _scalar_spec(x, **options):
     return (), x.dtype
 
 
-@primitive("penalty", spec=_scalar_spec)
+@primitive("penalty", spec=_scalar_spec, tangent=tangents.reducing(lambda options: None))
 def _penalty(k, x, *, l1, l2):
     dtype = x.dtype
     (x,) = widened(x)
@@ -148,7 +149,7 @@ def _penalty(k, x, *, l1, l2):
     return narrowed(np.asarray(total), dtype), backward
 
 
-@primitive("mean_cosine", spec=_scalar_spec)
+@primitive("mean_cosine", spec=_scalar_spec, tangent=tangents.reducing(lambda options: None))
 def _mean_cosine(k, x, *, axis, factor):
     dtype = x.dtype
     (x,) = widened(x)

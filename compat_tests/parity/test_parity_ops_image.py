@@ -163,20 +163,26 @@ def test_images_of_unknown_size_can_stand_in_a_graph():
 
 
 MISTAKES = {
-    "ops.image.resize: `images` must have 3 or 4 axes": lambda i: i.resize(IMAGES[0, 0], (2, 2)),
+    "ops.image.resize: Invalid images rank: expected rank 3": lambda i: i.resize(
+        IMAGES[0, 0], (2, 2)
+    ),
     "ops.image.resize: `interpolation` must be": lambda i: i.resize(
         IMAGES, (2, 2), interpolation="cubist"
     ),
-    "ops.image.rgb_to_hsv: `images` must hold floats": lambda i: i.rgb_to_hsv(BYTES),
-    "ops.image.rgb_to_grayscale: `images` must have 3 channels": lambda i: i.rgb_to_grayscale(
+    "ops.image.rgb_to_hsv: Invalid images dtype: expected float": lambda i: i.rgb_to_hsv(BYTES),
+    "ops.image.rgb_to_grayscale: Invalid channel size": lambda i: i.rgb_to_grayscale(
         IMAGES[..., :2]
     ),
-    "ops.image.pad_images: exactly two of `top_padding`": lambda i: i.pad_images(IMAGES, 1, 2),
-    "ops.image.crop_images: `bottom_cropping` must be at least 0": lambda i: i.crop_images(
+    "ops.image.pad_images: Must specify exactly two of top_padding": lambda i: i.pad_images(
+        IMAGES, 1, 2
+    ),
+    "ops.image.crop_images: bottom_cropping must be >= 0": lambda i: i.crop_images(
         IMAGES, 5, 0, target_height=4, target_width=2
     ),
     "ops.image.extract_patches: `size` must fit": lambda i: i.extract_patches(IMAGES, 8),
-    "ops.image.map_coordinates: `coordinates` must": lambda i: i.map_coordinates(IMAGES, PLACES, 1),
+    "ops.image.map_coordinates: the first axis of `coordinates` must": lambda i: i.map_coordinates(
+        IMAGES, PLACES, 1
+    ),
     "ops.image.affine_transform: `transform` must have shape": lambda i: i.affine_transform(
         IMAGES, MAPS[:, :6]
     ),

@@ -203,7 +203,7 @@ def test_conv_says_what_is_wrong_with_an_argument(options, message):
 
 def test_conv_says_what_is_wrong_with_a_shape():
     message = (
-        "ops.conv: `inputs` must have the kernel's 2 channels, or a multiple (the groups) that "
+        "ops.conv: input channels must match the kernel's, 2, or be a multiple (the groups) that "
         "divides the 4 filters. Received: inputs.shape=(2, 8, 8, 3), kernel.shape=(3, 3, 2, 4)"
     )
     with pytest.raises(ValueError) as error:
@@ -216,7 +216,7 @@ def test_conv_says_what_is_wrong_with_a_shape():
     with pytest.raises(ValueError) as error:
         ops.conv(np.ones((1, 4, 4, 4, 1)), np.ones((2, 2, 2, 1, 1)))
     assert str(error.value) == message
-    with pytest.raises(ValueError, match=r"ops\.depthwise_conv: `inputs` must have the kernel's 2"):
+    with pytest.raises(ValueError, match=r"ops\.depthwise_conv: input channels must match the"):
         ops.depthwise_conv(np.ones((2, 8, 8, 3)), np.ones((3, 3, 2, 1)))
     with pytest.raises(ValueError, match=r"ops\.conv_transpose: `output_padding` must leave a"):
         ops.conv_transpose(np.ones((1, 4, 4, 2)), np.ones((3, 3, 1, 2)), 2, output_padding=3)

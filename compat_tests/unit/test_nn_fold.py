@@ -46,7 +46,7 @@ ERRORS = [
     ),
     (
         lambda: ops.space_to_depth(np.ones((1, 2, 2, 3)), 1),
-        "ops.space_to_depth: `block_size` must be an int of at least 2. Received: block_size=1",
+        "ops.space_to_depth: `block_size` must be at least 2, an int. Received: block_size=1",
     ),
     (
         lambda: ops.unfold(np.ones((1, 2, 2)), 2),
@@ -59,7 +59,7 @@ ERRORS = [
     ),
     (
         lambda: ops.fold(np.ones((1, 4, 3)), 3, 2),
-        "ops.fold: `x` must have shape (batch, channels * 4, 4) for these windows. "
+        "ops.fold: `x` must be 3D, (batch, channels * 4, 4) for these windows. "
         "Received: x.shape=(1, 4, 3)",
     ),
     (

@@ -111,6 +111,16 @@ def test_shapes_that_differ_are_refused(name):
     assert str(error.value) == message
 
 
+def test_sparse_classes_may_stand_along_any_axis(rng):
+    y, labels = rng.standard_normal((2, 4, 3)), rng.integers(0, 4, (2, 3))
+    moved = ops.sparse_categorical_crossentropy(labels, np.moveaxis(y, 1, -1), from_logits=True)
+    loss = ops.sparse_categorical_crossentropy(labels, y, from_logits=True, axis=1)
+    np.testing.assert_array_equal(loss, moved)
+    check_gradients(
+        lambda y: ops.sparse_categorical_crossentropy(labels, y, from_logits=True, axis=1), y
+    )
+
+
 def test_sparse_shapes_and_axes_that_do_not_fit_are_refused():
     message = (
         "ops.sparse_categorical_crossentropy: `target` must have the shape of `output` without its "
@@ -120,8 +130,9 @@ def test_sparse_shapes_and_axes_that_do_not_fit_are_refused():
         ops.sparse_categorical_crossentropy(np.zeros((2, 2)), np.ones((2, 4)))
     assert str(error.value) == message
     message = (
-        "ops.sparse_categorical_crossentropy: `axis` must be -1, the last one. Received: axis=0"
+        "ops.sparse_categorical_crossentropy: `axis` must be within [-2, 2) for an input with 2 "
+        "axes, axis 2 is out of bounds. Received: axis=2"
     )
     with pytest.raises(ValueError) as error:
-        ops.sparse_categorical_crossentropy([0, 1], np.ones((2, 4)), axis=0)
+        ops.sparse_categorical_crossentropy([0, 1], np.ones((2, 4)), axis=2)
     assert str(error.value) == message

@@ -91,9 +91,11 @@ def test_layer_normalization_gradients_match_finite_differences(axis, rng):
 
 def test_layer_normalization_without_the_mean_still_subtracts_it_in_the_variance(rng):
     x = rng.standard_normal((3, 5))
-    y = ops.layer_normalization(x, epsilon=1e-3, rms_scaling=True)
+    with pytest.warns(UserWarning, match="You passed `rms_scaling=True`, which is deprecated"):
+        y = ops.layer_normalization(x, epsilon=1e-3, rms_scaling=True)
     np.testing.assert_allclose(np.asarray(y), x / np.sqrt(x.var(1, keepdims=True) + 1e-3))
-    check_gradients(lambda x: ops.layer_normalization(x, epsilon=1e-2, rms_scaling=True), x)
+    with pytest.warns(UserWarning, match="deprecated"):
+        check_gradients(lambda x: ops.layer_normalization(x, epsilon=1e-2, rms_scaling=True), x)
 
 
 @pytest.mark.parametrize("axis", [-1, (0, 1)])
@@ -119,7 +121,7 @@ def test_normalize_refuses_other_orders(order):
     with pytest.raises(ValueError) as error:
         ops.normalize(np.ones(3), order=order)
     assert str(error.value) == (
-        f"ops.normalize: `order` must be an int of at least 1. Received: order={order!r}"
+        f"ops.normalize: Argument `order` must be an int >= 1. Received: order={order!r}"
     )
 
 

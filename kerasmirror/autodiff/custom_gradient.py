@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from kerasmirror._export import export
-from kerasmirror.autodiff.tape import ACTIVE, no_grad
+from kerasmirror.autodiff.tape import ACTIVE, GradientTape, no_grad
 from kerasmirror.core import tree
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable, next_key
@@ -34,6 +34,8 @@ def custom_gradient(f):
         keys = tuple([leaf.key if tape.tracks(leaf) else None for leaf in inputs])
         if not any(keys):
             return outputs
+        if tape.forward:
+            return _with_tangents(tape, inputs, outputs, grad)
         # Tensors of their own: f may give back an argument as it is.
         fresh = [Tensor(leaf.data, next_key()) for leaf in tree.flatten(outputs)]
 
@@ -44,12 +46,7 @@ def custom_gradient(f):
             ]
             with no_grad():
                 gradients = grad(*upstream)
-            gradients = tree.flatten(gradients)
-            if len(gradients) != len(inputs):
-                raise ValueError(
-                    "keras.ops.custom_gradient: the gradient function must give one gradient for "
-                    f"each of the {len(inputs)} tensor arguments. Received: {len(gradients)}"
-                )
+            gradients = _checked(gradients, inputs)
             return [None if g is None else np.asarray(getattr(g, "data", g)) for g in gradients]
 
         tape.record(keys, tuple([leaf.key for leaf in fresh]), backward)
@@ -58,3 +55,47 @@ def custom_gradient(f):
         return tree.pack_sequence_as(outputs, fresh)
 
     return wrapper
+
+
+def _checked(gradients, inputs):
+    gradients = tree.flatten(gradients)
+    if len(gradients) != len(inputs):
+        raise ValueError(
+            "keras.ops.custom_gradient: the gradient function must give one gradient for "
+            f"each of the {len(inputs)} tensor arguments. Received: {len(gradients)}"
+        )
+    return gradients
+
+
+def _with_tangents(forward, inputs, outputs, grad):
+    """The outputs with their tangents.
+
+    grad(dy) = J' dy is linear in dy, so the gradient of <grad(dy), v> in dy is J v: what a tape
+    finds where `grad` is written with operations that it can follow.
+    """
+    leaves = tree.flatten(outputs)
+    upstream = [Tensor(np.zeros_like(leaf.data), next_key()) for leaf in leaves]
+    ACTIVE.tape = None
+    try:
+        with GradientTape() as tape:
+            tape.watch(upstream)
+            gradients = _checked(grad(*upstream), inputs)
+        pairs = [
+            (g, forward.tangents[x.key])
+            for g, x in zip(gradients, inputs, strict=True)
+            if g is not None and forward.tracks(x)
+        ]
+        if any([not isinstance(g, Tensor) or g.key is None for g, _ in pairs]):
+            raise NotImplementedError(
+                "kerasmirror.autodiff.jvp: a function with keras.ops.custom_gradient needs a "
+                "gradient that is computed with keras.ops from what it gets."
+            )
+        seeds = [Tensor(v) for _, v in pairs]
+        changes = tape.gradient([g for g, _ in pairs], upstream, output_gradients=seeds)
+    finally:
+        ACTIVE.tape = forward
+    fresh = [
+        forward.tensor(leaf.data, None if change is None else change.data)
+        for leaf, change in zip(leaves, changes, strict=True)
+    ]
+    return tree.pack_sequence_as(outputs, fresh)

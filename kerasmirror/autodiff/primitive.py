@@ -4,6 +4,12 @@ A rule is `def rule(k, *arrays, **options) -> (y, backward)`: `k` is the kernel 
 arrays are raw, `backward(dy, needs)` gives one gradient (or None) for each array. It is called
 with tensors, variables or None for arrays that are left out; called with a KerasTensor, only its
 shape rule `spec(*inputs, **options) -> (shape, dtype)` runs.
+
+`tangent` is the way forward, see tangents.py: a kind ("linear", ...), or a function beside the rule
+(`@name.forward`). For complex arrays a rule's backward is that of a holomorphic function,
+`dx = f'(x) dy`; the tape's gradient, that of a real loss by real and imaginary part, is its
+conjugate: `conj(f'(x)) dy`. A rule that is no such function sets `holomorphic=False` and brings
+its own.
 """
 
 from __future__ import annotations
@@ -11,6 +17,7 @@ from __future__ import annotations
 import functools
 
 from kerasmirror import kernels
+from kerasmirror.autodiff.tangents import conjugated, undeclared
 from kerasmirror.autodiff.tape import ACTIVE
 from kerasmirror.core.node import Node, keeps_history
 from kerasmirror.core.operation import OperationCall
@@ -21,16 +28,30 @@ from kerasmirror.core.variable import next_key
 # Importing the kernels takes half a second: at the first use, not at import.
 kernels_of = functools.cache(kernels.for_device)
 
+PRIMITIVES = []
+
 
 class Primitive:
     """A callable made of a rule; see the module's text."""
 
-    def __init__(self, name, rule, spec):
+    def __init__(self, name, rule, spec, tangent, holomorphic):
         self.name = name
         self.rule = rule
         self.spec = spec
+        self.tangent = tangent
+        self.holomorphic = holomorphic
         self.__doc__ = rule.__doc__
         self.__name__ = name
+        PRIMITIVES.append(self)
+
+    def forward(self, function):
+        """Make `function(k, inputs, tangents, y, **options) -> dy` the rule for tangents."""
+
+        def tangent(k, call):
+            return function(k, call.inputs, call.tangents, call.y, **call.options)
+
+        self.tangent = tangent
+        return function
 
     def __call__(self, *inputs, **options):
         try:
@@ -38,20 +59,23 @@ class Primitive:
         except AttributeError:
             return self._symbolic(inputs, options)
         y, backward = self.rule(kernels_of("cpu"), *arrays, **options)
-        many = type(y) is tuple
         tape = ACTIVE.tape
         if tape is None or backward is None:
-            return tuple([Tensor(part) for part in y]) if many else Tensor(y)
+            return tuple([Tensor(part) for part in y]) if type(y) is tuple else Tensor(y)
+        if tape.forward:
+            return tape.run(self, inputs, arrays, options, y, backward)
         tracks = tape.tracks
         keys = tuple(
             [value.key if value is not None and tracks(value) else None for value in inputs]
         )
         if not any(keys):
-            return tuple([Tensor(part) for part in y]) if many else Tensor(y)
-        if many:
+            return tuple([Tensor(part) for part in y]) if type(y) is tuple else Tensor(y)
+        if type(y) is tuple:
             out = tuple([Tensor(part, next_key()) for part in y])
             tape.record(keys, tuple([part.key for part in out]), backward)
         else:
+            if y.dtype.kind == "c" and self.holomorphic:
+                backward = conjugated(backward)
             out = Tensor(y, next_key())
             tape.record(keys, out.key, backward)
         if tape.notes is not None:
@@ -80,10 +104,10 @@ class Primitive:
         return f"<primitive {self.name}>"
 
 
-def primitive(name, spec):
-    """Make a `Primitive` of the decorated rule; `spec` is its shape rule."""
+def primitive(name, spec, tangent=undeclared, holomorphic=True):
+    """Make a `Primitive` of the decorated rule; `spec` is its shape rule, `tangent` its kind."""
 
     def wrap(rule):
-        return Primitive(name, rule, spec)
+        return Primitive(name, rule, spec, tangent, holomorphic)
 
     return wrap

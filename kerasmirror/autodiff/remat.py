@@ -31,7 +31,8 @@ def remat(f):
 
     @functools.wraps(f, updated=())
     def rematerialized(*args, **kwargs):
-        if ACTIVE.tape is None or any_symbolic(args) or any_symbolic(kwargs):
+        tape = ACTIVE.tape
+        if tape is None or tape.forward or any_symbolic(args) or any_symbolic(kwargs):
             return f(*args, **kwargs)
         return _Segment(f, args, kwargs).run()
 
@@ -42,6 +43,7 @@ class _Footprint:
     """Stands in the place of a tape; notes which recorded values are read, and keeps nothing."""
 
     notes = None
+    forward = False
 
     def __init__(self, tape):
         self._tape = tape

@@ -9,12 +9,13 @@ with it the arrays it kept, as soon as it has run.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 
 import numpy as np
 
 from kerasmirror._export import export
-from kerasmirror.core import tree
+from kerasmirror.core import dtypes, tree
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable, next_key
 
@@ -32,10 +33,11 @@ class GradientTape:
 
     Trainable variables are watched when they are used (unless `watch_accessed_variables=False`),
     tensors after `watch`. A tape is used up by one `gradient` call unless `persistent`.
-    Gradients are first order: a tape within a tape raises RuntimeError.
+    Gradients are first order: a tape within a tape, or within a jvp, raises RuntimeError.
     """
 
     notes = None  # what a DrawableTape keeps beside the records
+    forward = False
 
     def __init__(self, persistent=False, watch_accessed_variables=True):
         self._persistent = persistent
@@ -46,6 +48,10 @@ class GradientTape:
         self._used = False
 
     def __enter__(self):
+        if ACTIVE.tape is not None and ACTIVE.tape.forward:
+            raise RuntimeError(
+                "GradientTape: a tape within a jvp is not supported, derivatives are first order."
+            )
         if ACTIVE.tape is not None:
             raise RuntimeError(
                 "GradientTape: a tape within a tape is not supported, gradients are first order. "
@@ -106,11 +112,7 @@ class GradientTape:
         does not depend on gets None, or zeros with `unconnected_gradients="zero"`.
         Raises: RuntimeError when the tape was used before and is not persistent.
         """
-        if unconnected_gradients not in ("none", "zero"):
-            raise ValueError(
-                'GradientTape.gradient: `unconnected_gradients` must be "none" or "zero". '
-                f"Received: unconnected_gradients={unconnected_gradients!r}"
-            )
+        _check_unconnected(unconnected_gradients)
         targets = tree.flatten(target)
         seeds = [None] * len(targets)
         if output_gradients is not None:
@@ -124,8 +126,84 @@ class GradientTape:
             ]
         return tree.pack_sequence_as(sources, [None if a is None else Tensor(a) for a in arrays])
 
+    def jacobian(self, target, sources, unconnected_gradients="none"):
+        """d target / d source for each source, nested as `sources`: (*target.shape, *source.shape).
+
+        One walk back for each value of `target`. Arguments and errors as those of `gradient`.
+        """
+        target = self._single(target, "jacobian")
+
+        def rows():
+            for place in range(target.data.size):
+                seed = np.zeros(target.data.size, target.data.dtype)
+                seed[place] = 1
+                yield seed.reshape(target.shape)
+
+        def joined(parts, source):
+            return np.stack(parts).reshape(*target.shape, *source.shape)
+
+        return self._rows(target, sources, rows(), joined, unconnected_gradients)
+
+    def batch_jacobian(self, target, source, unconnected_gradients="none"):
+        """d target[i] / d source[i] for each i of the first axis: (N, ..., ...).
+
+        For targets whose part i depends on part i of the source alone; one walk back for each value
+        of a part.
+        Raises: ValueError unless target and source have one size along the first axis.
+        """
+        target = self._single(target, "batch_jacobian")
+        if not target.shape or not source.shape or target.shape[0] != source.shape[0]:
+            raise ValueError(
+                "GradientTape.batch_jacobian: `target` and `source` must have one size along their "
+                f"first axis. Received: target.shape={tuple(target.shape)}, "
+                f"source.shape={tuple(source.shape)}"
+            )
+        n, inner = target.shape[0], target.shape[1:]
+
+        def rows():
+            for place in range(math.prod(inner)):
+                seed = np.zeros((n, math.prod(inner)), target.data.dtype)
+                seed[:, place] = 1
+                yield seed.reshape(target.shape)
+
+        def joined(parts, source):
+            return np.stack(parts, 1).reshape(n, *inner, *source.shape[1:])
+
+        return self._rows(target, source, rows(), joined, unconnected_gradients)
+
+    def _single(self, target, name):
+        if not isinstance(target, (Tensor, Variable)):
+            raise ValueError(
+                f"GradientTape.{name}: `target` must be one tensor. Received: target={target!r}"
+            )
+        return target
+
+    def _rows(self, target, sources, seeds, joined, unconnected_gradients):
+        _check_unconnected(unconnected_gradients)
+        self._begin()
+        flat = tree.flatten(sources)
+        parts = [self._gradients([target], flat, [seed], keep=True) for seed in seeds]
+        if not self._persistent:
+            self._records.clear()
+        results = []
+        for place, source in enumerate(flat):
+            given = [row[place] for row in parts]
+            if all([part is None for part in given]) and unconnected_gradients == "none":
+                results.append(None)
+                continue
+            zero = np.zeros(source.shape, source.data.dtype)
+            given = [zero if part is None else part for part in given]
+            if not given:  # a target without values
+                given = np.zeros((0, *source.shape), source.data.dtype)
+            results.append(Tensor(joined(given, source)))
+        return tree.pack_sequence_as(sources, results)
+
     def gradient_arrays(self, targets, sources, seeds):
         """The same on flat lists, giving raw arrays."""
+        self._begin()
+        return self._gradients(targets, sources, seeds, keep=self._persistent)
+
+    def _begin(self):
         if self._used and not self._persistent:
             raise RuntimeError(
                 "GradientTape.gradient: a tape that is not persistent gives gradients once. "
@@ -134,17 +212,19 @@ class GradientTape:
         self._used = True
         if ACTIVE.tape is self and not self._persistent:
             ACTIVE.tape = None  # what the backward pass runs is not part of the forward pass
+
+    def _gradients(self, targets, sources, seeds, keep):
         grads = {}
         for target, seed in zip(targets, seeds, strict=True):
             if target.key is not None:
                 grad = np.ones(target.shape, target.data.dtype) if seed is None else _raw(seed)
                 _accumulate(grads, target.key, grad)
         wanted = {source.key for source in sources if source.key is not None}
-        self._walk(grads, wanted)
+        self._walk(grads, wanted, keep)
         return [grads.get(source.key) for source in sources]
 
-    def _walk(self, grads, wanted):
-        records = list(self._records) if self._persistent else self._records
+    def _walk(self, grads, wanted, keep):
+        records = list(self._records) if keep else self._records
         while records:
             input_keys, output_keys, backward = records.pop()
             if type(output_keys) is int:
@@ -176,12 +256,51 @@ def _raw(value):
     return value.data if isinstance(value, (Tensor, Variable)) else np.asarray(value)
 
 
+def _check_unconnected(value):
+    if value not in ("none", "zero"):
+        raise ValueError(
+            'GradientTape.gradient: `unconnected_gradients` must be "none" or "zero". '
+            f"Received: unconnected_gradients={value!r}"
+        )
+
+
+def as_source(value):
+    """`value` as what derivatives are taken in: a variable itself, else a tensor with a key.
+
+    A tensor becomes one of its own with the same array, so that the caller's stays as it was.
+    """
+    if isinstance(value, Variable):
+        value.watched = True
+        return value
+    if isinstance(value, Tensor):
+        return Tensor(value.data, next_key())
+    array = np.asarray(value)
+    if not hasattr(value, "dtype") and array.dtype.kind in "fi":
+        array = array.astype(dtypes.numpy_dtype(dtypes.standardize_dtype(None)))
+    return Tensor(array, next_key())
+
+
 @export("autodiff.no_grad")
-@contextlib.contextmanager
-def no_grad():
-    """Within it, no tape records anything."""
-    before, ACTIVE.tape = ACTIVE.tape, None
-    try:
-        yield
-    finally:
-        ACTIVE.tape = before
+class no_grad(contextlib.ContextDecorator):  # noqa: N801 - it is used as a function
+    """Within it, no tape records anything: `with no_grad():`, or `@no_grad` before a function."""
+
+    def __new__(cls, function=None):
+        """A context; for a function, that function within one."""
+        context = super().__new__(cls)
+        if function is None:
+            return context
+        context._before = []
+        return context(function)
+
+    def __init__(self):
+        self._before = []
+
+    def __enter__(self):
+        self._before.append(ACTIVE.tape)
+        ACTIVE.tape = None
+
+    def __exit__(self, *error):
+        ACTIVE.tape = self._before.pop()
+
+    def _recreate_cm(self):
+        return type(self)()  # a decorated function may run in several threads at once

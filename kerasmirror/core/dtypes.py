@@ -28,7 +28,7 @@ _PYTHON_TYPES = {bool: "bool", int: "int64", float: "float32", str: "string", co
 # ones are the weak types of Python scalars.
 _ABOVE = {
     "bool": ("int*",),
-    "int*": ("uint8", "int8"),
+    "int*": ("uint8", "int8", "complex64"),
     "uint8": ("uint16", "int16"),
     "uint16": ("uint32", "int32"),
     "uint32": ("uint64", "int64"),
@@ -37,14 +37,16 @@ _ABOVE = {
     "int16": ("int32",),
     "int32": ("int64",),
     "int64": ("float*",),
-    "float*": ("float8_e4m3fn", "float8_e5m2", "bfloat16", "float16"),
-    "float8_e4m3fn": ("float32",),
-    "float8_e5m2": ("float32",),
+    "float*": ("bfloat16", "float16"),
     "bfloat16": ("float32",),
     "float16": ("float32",),
-    "float32": ("float64",),
-    "float64": (),
+    "float32": ("float64", "complex64"),
+    "float64": ("complex128",),
+    "complex64": ("complex128",),
+    "complex128": (),
 }
+# As Keras on TensorFlow has them: the widest of these two kinds only come by a cast.
+_NARROWED = {"uint64": "uint32", "complex128": "complex64"}
 _WEAK = {"int*": "int", "float*": "float"}
 
 
@@ -117,7 +119,8 @@ def is_int_dtype(dtype):
 def result_type(*dtypes):
     """The dtype of an operation on operands of `dtypes`.
 
-    Python's `int` and `float` (the types) are weak: they take the other operand's width.
+    Python's `int` and `float` (the types) are weak: they take the other operand's width. What
+    would be uint64 is uint32, what would be complex128 complex64, as in Keras on TensorFlow.
     Raises: ValueError for dtypes that have no common one, and for float8.
     """
     if not dtypes:
@@ -142,9 +145,6 @@ def _result_type(names, floatx):
         )
     if len(set(names)) == 1:
         return _strong(names[0], floatx)
-    if any(n.startswith("complex") for n in names):
-        wide = "complex128" in names or "float64" in names
-        return "complex128" if wide else "complex64"
     unknown = [n for n in names if n not in _UPPER]
     if unknown:
         raise ValueError(f"keras: no common dtype for {names}; {unknown} only go with themselves.")
@@ -156,4 +156,4 @@ def _result_type(names, floatx):
 
 def _strong(name, floatx):
     # Weak types have floatx's width; for bfloat16 that makes float16, in Keras too.
-    return f"{_WEAK[name]}{floatx[-2:]}" if name in _WEAK else name
+    return f"{_WEAK[name]}{floatx[-2:]}" if name in _WEAK else _NARROWED.get(name, name)

@@ -128,14 +128,17 @@ def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
     Raises: TypeError unless `f` is callable, ValueError for a bad `unroll` or no length.
     """
     if not callable(f):
-        raise TypeError(f"keras.ops.scan: `f` must be callable. Received: f={f}")
+        raise TypeError(f"keras.ops.scan: `f` should be a callable. Received: f={f}")
     if not isinstance(unroll, bool) and (not isinstance(unroll, int) or unroll < 1):
         raise ValueError(
-            "keras.ops.scan: `unroll` must be a bool or an int of at least 1. "
+            "keras.ops.scan: `unroll` must be an positive integer or boolean. "
             f"Received: unroll={unroll}"
         )
     if xs is None and length is None:
-        raise ValueError("keras.ops.scan: `xs` or `length` must be given. Received neither.")
+        raise ValueError(
+            "keras.ops.scan: `xs` to scan over and `length` must not both be None. "
+            "Received: xs=None, length=None"
+        )
     if xs is not None:
         xs = tree.map_structure(to_tensor, xs)
         size = _length(xs, "keras.ops.scan")
@@ -147,8 +150,10 @@ def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
     else:
         size = int(length)
     if any_symbolic((init, xs)):
-        first = tree.map_structure(lambda x: KerasTensor(x.shape[1:], x.dtype), xs)
-        carry, y = f(init, None if xs is None else first)
+        first = None
+        if xs is not None:
+            first = tree.map_structure(lambda x: KerasTensor(x.shape[1:], x.dtype), xs)
+        carry, y = f(init, first)
         return carry, tree.map_structure(lambda p: KerasTensor((size, *p.shape), p.dtype), y)
     carry = tree.map_structure(to_tensor, init)
     results = [None] * size
@@ -169,9 +174,10 @@ def associative_scan(f, elems, reverse=False, axis=0):
     leaves = [to_tensor(leaf) for leaf in tree.flatten(elems)]
     axes = [shapes.canonical_axis(axis, len(x.shape), "keras.ops.associative_scan") for x in leaves]
     sizes = {x.shape[a] for x, a in zip(leaves, axes, strict=True)}
-    if len(sizes) != 1 or None in sizes:
+    if len(sizes - {None}) > 1:
         raise ValueError(
-            "keras.ops.associative_scan: all tensors must have one known size along `axis`. "
+            "keras.ops.associative_scan: all tensors must have one size along `axis`, which is "
+            "their first dimension by default. "
             f"Received: shapes={[tuple(x.shape) for x in leaves]}, axis={axis}"
         )
 
@@ -179,6 +185,9 @@ def associative_scan(f, elems, reverse=False, axis=0):
         first, second = (tree.pack_sequence_as(elems, side) for side in (a, b))
         return tree.flatten(f(first, second))
 
+    if None in sizes:
+        combined = combine(leaves, leaves)
+        return tree.pack_sequence_as(elems, [KerasTensor(y.shape, y.dtype) for y in combined])
     if reverse:
         leaves = [shape.flip(x, a) for x, a in zip(leaves, axes, strict=True)]
     leaves = _prefixes(combine, leaves, axes)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.broadcasting import sum_to_shape
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core.tensor import Tensor
@@ -22,7 +23,10 @@ def elementwise(name, formula, grad=None, grad_from_output=None):
     the same from y, which then is all that is kept. Options come in the formula's order.
     """
 
-    @primitive(name, spec=shapes.same)
+    smooth = grad is not None or grad_from_output is not None
+    kind = tangents.diagonal if smooth else tangents.without_gradient("it is piecewise constant")
+
+    @primitive(name, spec=shapes.same, tangent=kind)
     def rule(k, x, **numbers):
         values = numbers.values()
         y = k.map_scalar(formula, x, *values)
@@ -68,7 +72,9 @@ def rounding(name, formula, *, doc, paths=None):
 def predicate(name, formula, *, doc, paths=None, converts=to_tensor):
     """A public function of one argument that gives booleans."""
 
-    @primitive(name, spec=shapes.broadcast_bool)
+    kind = tangents.without_gradient("booleans come out")
+
+    @primitive(name, spec=shapes.broadcast_bool, tangent=kind)
     def run(k, x):
         return k.map_scalar(formula, x), None
 
@@ -80,7 +86,7 @@ def predicate(name, formula, *, doc, paths=None, converts=to_tensor):
 
 def comparison(name, formula, *, doc, paths=None, dtype=None):
     """A public function of `x1` and `x2` that gives booleans; `dtype`: both are cast to it."""
-    run = without_gradient(name, formula, spec=shapes.broadcast_bool)
+    run = without_gradient(name, formula, "booleans come out", spec=shapes.broadcast_bool)
     if dtype is None:
 
         def function(x1, x2):
@@ -94,10 +100,10 @@ def comparison(name, formula, *, doc, paths=None, dtype=None):
     return public(function, name, paths, doc)
 
 
-def without_gradient(name, formula, spec=shapes.broadcast):
-    """A primitive of two broadcasting arguments that has no gradient."""
+def without_gradient(name, formula, reason, spec=shapes.broadcast):
+    """A primitive of two broadcasting arguments that has no gradient, and why."""
 
-    @primitive(name, spec=spec)
+    @primitive(name, spec=spec, tangent=tangents.without_gradient(reason))
     def rule(k, x1, x2):
         return mapped(k, name, formula, x1, x2), None
 

@@ -12,23 +12,34 @@ import math
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
-from kerasmirror.core import checks
-from kerasmirror.ops.math import extract_sequences
+from kerasmirror.core.symbolic import KerasTensor
+from kerasmirror.ops.math import extract_sequences, positive_step
 from kerasmirror.ops.numpy import elementwise, repetition
 from kerasmirror.ops.tensor import is_float, to_tensor
 
+_LAST = {1: "dimension", 2: "two axes"}
 
-def _pair(x, owner):
+
+def _pair(x, owner, axes=1, known=0):
+    """The two parts, which must have `axes` axes at least and the last `known` sizes known."""
     if not isinstance(x, (tuple, list)) or len(x) != 2:
         raise ValueError(
-            f"{owner}: `x` must be a pair of tensors, real and imaginary part. Received: x={x}"
+            f"{owner}: Input `x` should be a tuple of two tensors, real and imaginary part. "
+            f"Received: x={x}"
         )
     real, imag = to_tensor(x[0]), to_tensor(x[1])
     if tuple(real.shape) != tuple(imag.shape):
         raise ValueError(
-            f"{owner}: real and imaginary part must have one shape. "
+            f"{owner}: Both the real and imaginary parts should have the same shape. "
             f"Received: {tuple(real.shape)} and {tuple(imag.shape)}"
+        )
+    _check_rank(real, axes, owner)
+    if None in real.shape[len(real.shape) - known :]:
+        raise ValueError(
+            f"{owner}: Input should have its last {_LAST[known]} fully-defined. "
+            f"Received: shape {tuple(real.shape)}"
         )
     if not is_float(real) or not is_float(imag):
         raise ValueError(
@@ -36,6 +47,13 @@ def _pair(x, owner):
             f"Received: {real.dtype} and {imag.dtype}"
         )
     return real, imag
+
+
+def _check_rank(x, axes, owner):
+    if len(x.shape) < axes:
+        raise ValueError(
+            f"{owner}: Input should have rank >= {axes}. Received: shape {tuple(x.shape)}"
+        )
 
 
 def _joined(real, imag, like):
@@ -51,7 +69,9 @@ def _parts(y, dtype):
 
 
 def _complex_transform(name, forward, adjoint):
-    @primitive(name, spec=lambda real, imag: [(real.shape, real.dtype)] * 2)
+    @primitive(
+        name, spec=lambda real, imag: [(real.shape, real.dtype)] * 2, tangent=tangents.linear
+    )
     def rule(k, real, imag):
         dtype = real.dtype
 
@@ -75,19 +95,19 @@ _ifft2 = _complex_transform("ifft2", np.fft.ifft2, lambda dy: np.fft.fft2(dy) / 
 @export("ops.fft")
 def fft(x):
     """`y_k = sum_j x_j e^(-2 pi i j k / n)` along the last axis, of a pair and as a pair."""
-    return _fft(*_pair(x, "keras.ops.fft"))
+    return _fft(*_pair(x, "keras.ops.fft", known=1))
 
 
 @export("ops.fft2")
 def fft2(x):
     """The Fourier transform over the last two axes, of a pair and as a pair."""
-    return _fft2(*_pair(x, "keras.ops.fft2"))
+    return _fft2(*_pair(x, "keras.ops.fft2", axes=2, known=2))
 
 
 @export("ops.ifft2")
 def ifft2(x):
     """The inverse Fourier transform over the last two axes, of a pair and as a pair."""
-    return _ifft2(*_pair(x, "keras.ops.ifft2"))
+    return _ifft2(*_pair(x, "keras.ops.ifft2", axes=2, known=2))
 
 
 def _rfft_spec(x, *, length):
@@ -96,7 +116,7 @@ def _rfft_spec(x, *, length):
     return [((*x.shape[:-1], bins), x.dtype)] * 2
 
 
-@primitive("rfft", spec=_rfft_spec)
+@primitive("rfft", spec=_rfft_spec, tangent=tangents.linear)
 def _rfft(k, x, *, length):
     size = x.shape[-1]
     n = size if length is None else length
@@ -116,6 +136,7 @@ def _rfft(k, x, *, length):
 def rfft(x, fft_length=None):
     """The first `n // 2 + 1` values of `fft` of real `x`, cut or filled with zeros to a length."""
     x = to_tensor(x)
+    _check_rank(x, 1, "keras.ops.rfft")
     if not is_float(x):
         raise ValueError(f"keras.ops.rfft: `x` must hold floats. Received: dtype={x.dtype}")
     return _rfft(x, length=None if fft_length is None else int(fft_length))
@@ -127,7 +148,7 @@ def _irfft_spec(real, imag, *, length):
     return (*real.shape[:-1], size), real.dtype
 
 
-@primitive("irfft", spec=_irfft_spec)
+@primitive("irfft", spec=_irfft_spec, tangent=tangents.linear)
 def _irfft(k, real, imag, *, length):
     bins = real.shape[-1]
     n = 2 * (bins - 1) if length is None else length
@@ -163,14 +184,18 @@ def _window(window, sequence_length, fft_length, dtype, owner):
     if window is None:
         return None
     if isinstance(window, str):
-        checks.one_of(window, ("hann", "hamming"), "window", owner=owner)
+        if window not in ("hann", "hamming"):
+            raise ValueError(
+                f"{owner}: If a string is passed to `window`, it must be 'hann' or 'hamming'. "
+                f"Received: window={window!r}"
+            )
         angle = 2 * math.pi * np.arange(sequence_length) / sequence_length
         a = 0.5 if window == "hann" else 0.54
         window = a - (1 - a) * np.cos(angle)
     window = to_tensor(to_tensor(window), dtype)
     if tuple(window.shape) != (sequence_length,):
         raise ValueError(
-            f"{owner}: `window` must have the shape ({sequence_length},). "
+            f"{owner}: The shape of `window` must be equal to ({sequence_length},). "
             f"Received: window.shape={tuple(window.shape)}"
         )
     before = (fft_length - sequence_length) // 2
@@ -180,7 +205,7 @@ def _window(window, sequence_length, fft_length, dtype, owner):
 def _check_lengths(sequence_length, fft_length, owner):
     if fft_length < sequence_length:
         raise ValueError(
-            f"{owner}: `fft_length` must be at least `sequence_length`. "
+            f"{owner}: `fft_length` must equal or be larger than `sequence_length`. "
             f"Received: sequence_length={sequence_length}, fft_length={fft_length}"
         )
 
@@ -196,8 +221,10 @@ def stft(x, sequence_length, sequence_stride, fft_length, window="hann", center=
     x = to_tensor(x)
     if x.dtype not in ("float32", "float64"):
         raise TypeError(
-            f"keras.ops.stft: `x` must be float32 or float64. Received: dtype={x.dtype}"
+            f"keras.ops.stft: `x` must be `float32` or `float64`. Received: dtype={x.dtype}"
         )
+    _check_rank(x, 1, "keras.ops.stft")
+    sequence_stride = positive_step(sequence_stride, "keras.ops.stft")
     _check_lengths(sequence_length, fft_length, "keras.ops.stft")
     window = _window(window, sequence_length, fft_length, x.dtype, "keras.ops.stft")
     if center:
@@ -215,7 +242,7 @@ def _overlap_spec(frames, *, stride):
     return (*frames.shape[:-2], size), frames.dtype
 
 
-@primitive("overlap_add", spec=_overlap_spec)
+@primitive("overlap_add", spec=_overlap_spec, tangent=tangents.linear)
 def _overlap_add(k, frames, *, stride):
     count, length = frames.shape[-2:]
     y = k.zeros((*frames.shape[:-2], (count - 1) * stride + length), frames.dtype)
@@ -228,7 +255,8 @@ def _overlap_add(k, frames, *, stride):
 @export("ops.istft")
 def istft(x, sequence_length, sequence_stride, fft_length, length=None, window="hann", center=True):
     """The tensor whose `stft` with the same arguments is the pair `x`, cut to `length`."""
-    real, imag = _pair(x, "keras.ops.istft")
+    real, imag = _pair(x, "keras.ops.istft", axes=2)
+    sequence_stride = positive_step(sequence_stride, "keras.ops.istft")
     _check_lengths(sequence_length, fft_length, "keras.ops.istft")
     window = _window(window, sequence_length, fft_length, real.dtype, "keras.ops.istft")
     frames = irfft((real, imag), fft_length)
@@ -244,5 +272,8 @@ def istft(x, sequence_length, sequence_stride, fft_length, length=None, window="
     y = _overlap_add(frames, stride=sequence_stride)
     start = fft_length // 2 if center else 0
     if length is not None:
-        return y[..., start : start + length]
+        y = y[..., start : start + length]
+        if isinstance(y, KerasTensor):
+            y.shape = (*y.shape[:-1], length)
+        return y
     return y[..., start : -start if start else None]

@@ -10,8 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes
+from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.ops import shapes
 from kerasmirror.ops.numpy import comparison, contraction, elementwise, reduction, shape
 from kerasmirror.ops.tensor import float_tensor, to_tensor
@@ -22,9 +24,10 @@ def _matrix(x, owner, square=False):
     if x.dtype in ("float16", "bfloat16"):
         x = to_tensor(x, "float32")
     form = x.shape
-    if len(form) < 2 or (square and None not in form[-2:] and form[-1] != form[-2]):
-        kind = "square matrices" if square else "matrices"
-        raise ValueError(f"{owner}: `x` must hold {kind}. Received: x.shape={tuple(form)}")
+    if len(form) < 2:
+        raise ValueError(f"{owner}: Input should have rank >= 2. Received: x.shape={tuple(form)}")
+    if square and form[-1] != form[-2]:
+        raise ValueError(f"{owner}: `x` must hold square matrices. Received: x.shape={tuple(form)}")
     return x
 
 
@@ -67,6 +70,16 @@ def det(x):
     return _det(_matrix(x, "keras.ops.det", square=True))
 
 
+@_det.forward
+def _det_tangent(k, inputs, changes, y):
+    return y * _trace_of_solved(inputs[0], changes[0])
+
+
+def _trace_of_solved(x, dx):
+    """trace(x^-1 dx)"""
+    return np.trace(np.linalg.solve(x, dx), axis1=-2, axis2=-1)
+
+
 @primitive("slogdet", spec=lambda x: [(x.shape[:-2], x.dtype)] * 2)
 def _slogdet(k, x):
     sign, log = (np.asarray(part) for part in np.linalg.slogdet(x))
@@ -77,6 +90,11 @@ def _slogdet(k, x):
         return (dys[1][..., None, None] * _turned(np.linalg.inv(x)),)
 
     return (sign, log), backward
+
+
+@_slogdet.forward
+def _slogdet_tangent(k, inputs, changes, y):
+    return None, _trace_of_solved(inputs[0], changes[0])
 
 
 @export("ops.slogdet", "ops.numpy.slogdet")
@@ -98,6 +116,11 @@ def _inv(k, x):
     y = _solved(lambda: np.linalg.inv(x), "inv", x)
     # d(x^-1) = -x^-1 dx x^-1
     return y, lambda dy, needs: (-k.matmul(k.matmul(_turned(y), dy), _turned(y)),)
+
+
+@_inv.forward
+def _inv_tangent(k, inputs, changes, y):
+    return -k.matmul(k.matmul(y, changes[0]), y)
 
 
 def _solved(run, name, x):
@@ -132,15 +155,24 @@ def _solve(k, a, b, *, half):
     return x, backward
 
 
+@_solve.forward
+def _solve_tangent(k, inputs, changes, y, *, half):
+    # a x = b: a dx = db - da x
+    (a, b), (da, db) = inputs, changes
+    keep = {"lower": np.tril, "upper": np.triu, None: np.asarray}[half]
+    right = np.zeros_like(b) if db is None else db
+    if da is not None:
+        right = right - k.matmul(keep(da), y)
+    return np.linalg.solve(keep(a), right)
+
+
 def _system(a, b, half, owner):
     a, b = _matrix(a, owner, square=True), float_tensor(b)
     dtype = dtypes.result_type(a.dtype, b.dtype)
     a, b = to_tensor(a, dtype), to_tensor(b, dtype)
     vector = len(b.shape) == len(a.shape) - 1
     rows = b.shape[-1] if vector else b.shape[-2] if len(b.shape) > 1 else None
-    if len(b.shape) not in (len(a.shape), len(a.shape) - 1) or (
-        None not in (rows, a.shape[-1]) and rows != a.shape[-1]
-    ):
+    if len(b.shape) not in (len(a.shape), len(a.shape) - 1) or rows != a.shape[-1]:
         raise ValueError(
             f"{owner}: `b` must have the rows of `a`. "
             f"Received: a.shape={tuple(a.shape)}, b.shape={tuple(b.shape)}"
@@ -235,6 +267,14 @@ def _cholesky(k, x):
     return y, backward
 
 
+@_cholesky.forward
+def _cholesky_tangent(k, inputs, changes, y):
+    # dy = y P(y^-1 dx y'^-1), with dx made symmetric
+    inverse = np.linalg.inv(y)
+    dx = (changes[0] + _turned(changes[0])) * y.dtype.type(0.5)
+    return k.matmul(y, _halved_diagonal(k.matmul(k.matmul(inverse, dx), _turned(inverse))))
+
+
 @export("ops.cholesky", "ops.linalg.cholesky")
 def cholesky(x, upper=False):
     """The lower triangle y with `y y' = x` (or the upper, `y' y = x`) of positive definite x.
@@ -249,6 +289,8 @@ def cholesky(x, upper=False):
 def cholesky_inverse(x, upper=False):
     """The inverse of the matrix whose Cholesky factor is `x`."""
     x = _matrix(x, "keras.ops.cholesky_inverse", square=True)
+    if isinstance(x, KerasTensor):
+        return KerasTensor(x.shape, x.dtype)
     identity = to_tensor(np.broadcast_to(np.eye(x.shape[-1]), x.shape), x.dtype)
     inverse = solve_triangular(x, identity, lower=not upper)
     turned = shape.swapaxes(inverse, -1, -2)
@@ -262,11 +304,14 @@ def _qr_spec(x, *, mode):
     return [((*front, rows, size), x.dtype), ((*front, size, columns), x.dtype)]
 
 
+_QR_WHY = "R must be square, use mode='reduced' on tall matrices"
+
+
 @primitive("qr", spec=_qr_spec)
 def _qr(k, x, *, mode):
     q, r = np.linalg.qr(x, mode)
     if r.shape[-2] != r.shape[-1]:
-        return (q, r), _refuse("qr", "R must be square, use mode='reduced' on tall matrices")
+        return (q, r), _refuse("qr", _QR_WHY)
 
     def backward(dys, needs):
         # dx = (dq + q C(r dr' - dq' q)) r'^-1, C copies the lower triangle to the upper
@@ -280,14 +325,35 @@ def _qr(k, x, *, mode):
     return (q, r), backward
 
 
+@_qr.forward
+def _qr_tangent(k, inputs, changes, y, *, mode):
+    # With s = q' dx r^-1 and w = tril(s) - tril(s)', without the diagonal: dq = q w + what dx r^-1
+    # has outside of q's columns, dr = (s - w) r.
+    q, r = y
+    if r.shape[-2] != r.shape[-1]:
+        _refuse("qr", _QR_WHY)(None, None)
+    right = _turned(np.linalg.solve(_turned(r), _turned(changes[0])))
+    s = k.matmul(_turned(q), right)
+    w = _lower(s, -1) - _turned(_lower(s, -1))
+    dq = k.matmul(q, w) + (right - k.matmul(q, s))
+    return dq, k.matmul(s - w, r)
+
+
 @export("ops.qr", "ops.linalg.qr")
 def qr(x, mode="reduced"):
     """Orthonormal q and upper triangular r with `q r = x`; "complete": q is square."""
     if mode not in ("reduced", "complete"):
         raise ValueError(
-            f'keras.ops.qr: `mode` must be "reduced" or "complete". Received: mode={mode!r}'
+            "keras.ops.qr: `mode` argument value not supported. "
+            f"Expected one of {{'reduced', 'complete'}}. Received: mode={mode}"
         )
-    return _qr(_matrix(x, "keras.ops.qr"), mode=mode)
+    x = _matrix(x, "keras.ops.qr")
+    if None in x.shape[-2:]:
+        raise ValueError(
+            "keras.ops.qr: Input should have its last 2 dimensions fully-defined. "
+            f"Received: x.shape={tuple(x.shape)}"
+        )
+    return _qr(x, mode=mode)
 
 
 @primitive("eigh", spec=lambda x: [(x.shape[:-1], x.dtype), (x.shape, x.dtype)])
@@ -310,6 +376,20 @@ def _eigh(k, x):
     return (w, v), backward
 
 
+@_eigh.forward
+def _eigh_tangent(k, inputs, changes, y):
+    # dw = diag(p), dv = v (F * p) with p = v' dx v, of the lower triangle of dx
+    w, v = y
+    dx = np.tril(changes[0]) + _turned(np.tril(changes[0], -1))
+    p = k.matmul(k.matmul(_turned(v), dx), v)
+    places = np.arange(w.shape[-1])
+    apart = w[..., None, :] - w[..., :, None]
+    apart[..., places, places] = 1
+    turned = p / apart
+    turned[..., places, places] = 0
+    return p[..., places, places], k.matmul(v, turned)
+
+
 @export("ops.eigh", "ops.linalg.eigh")
 def eigh(x):
     """Eigenvalues, ascending, and eigenvectors (columns) of symmetric matrices."""
@@ -319,12 +399,18 @@ def eigh(x):
 _COMPLEX = {"float32": "complex64", "float64": "complex128"}
 
 
-@primitive("eig", spec=lambda x: [(x.shape[:-1], _COMPLEX[x.dtype]), (x.shape, _COMPLEX[x.dtype])])
+_EIG_WHY = "it would be complex; use eigh for symmetric matrices"
+
+
+@primitive(
+    "eig",
+    spec=lambda x: [(x.shape[:-1], _COMPLEX[x.dtype]), (x.shape, _COMPLEX[x.dtype])],
+    tangent=tangents.refused(_EIG_WHY),
+)
 def _eig(k, x):
     w, v = np.linalg.eig(x)
     dtype = _COMPLEX[x.dtype.name]
-    why = "it would be complex; use eigh for symmetric matrices"
-    return (w.astype(dtype), v.astype(dtype)), _refuse("eig", why)
+    return (w.astype(dtype), v.astype(dtype)), _refuse("eig", _EIG_WHY)
 
 
 @export("ops.eig", "ops.linalg.eig")
@@ -338,7 +424,10 @@ def _lu_spec(x):
     return [(x.shape, x.dtype), ((*x.shape[:-2], size), "int32")]
 
 
-@primitive("lu_factor", spec=_lu_spec)
+_LU_WHY = "use solve, inv or det"
+
+
+@primitive("lu_factor", spec=_lu_spec, tangent=tangents.refused(_LU_WHY))
 def _lu_factor(k, x):
     stack = np.array(x).reshape(-1, *x.shape[-2:])
     rows, columns = x.shape[-2:]
@@ -352,7 +441,7 @@ def _lu_factor(k, x):
                 matrix[i + 1 :, i] /= matrix[i, i]
                 matrix[i + 1 :, i + 1 :] -= np.outer(matrix[i + 1 :, i], matrix[i, i + 1 :])
     back = np.argsort(places, axis=-1).astype("int32").reshape(*x.shape[:-2], rows)
-    return (stack.reshape(x.shape), back), _refuse("lu_factor", "use solve, inv or det")
+    return (stack.reshape(x.shape), back), _refuse("lu_factor", _LU_WHY)
 
 
 @export("ops.lu_factor", "ops.linalg.lu_factor")
@@ -415,6 +504,32 @@ def _svd(k, x, *, full):
     return (u, s, vh), backward
 
 
+_SVD_WHY = "of full matrices, unless they are square; use full_matrices=False"
+
+
+@_svd.forward
+def _svd_tangent(k, inputs, changes, y, *, full):
+    # p = u' dx v: ds = diag(p), du = u (F * (p s + s p')) and dv = v (F * (s p + p' s)), and what
+    # dx v / s and dx' u / s have outside of the spaces of u and v
+    (u, s, vh), (dx,) = y, changes
+    if full and dx.shape[-1] != dx.shape[-2]:
+        _refuse("svd", _SVD_WHY)(None, None)
+    v, places = _turned(vh), np.arange(s.shape[-1])
+    p = k.matmul(k.matmul(_turned(u), dx), v)
+    squares = s * s
+    gaps = squares[..., None, :] - squares[..., :, None]
+    gaps[..., places, places] = 1
+    columns, rows = s[..., None, :], s[..., :, None]
+    left = (p * columns + rows * _turned(p)) / gaps
+    right = (rows * p + _turned(p) * columns) / gaps
+    left[..., places, places] = right[..., places, places] = 0
+    du, dv = k.matmul(u, left), k.matmul(v, right)
+    over, under = k.matmul(dx, v) / columns, k.matmul(_turned(dx), u) / columns
+    du += over - k.matmul(u, k.matmul(_turned(u), over))
+    dv += under - k.matmul(v, k.matmul(vh, under))
+    return du, p[..., places, places], _turned(dv)
+
+
 @export("ops.svd", "ops.linalg.svd")
 def svd(x, full_matrices=True, compute_uv=True):
     """u, s, v' with `x = u diag(s) v'` and descending s; without `compute_uv` only s."""
@@ -434,3 +549,9 @@ def singular_values(k, x):
     u, s, vh = np.linalg.svd(x, full_matrices=False)
     # d s_i = u_i' dx v_i
     return s, lambda dy, needs: (k.matmul(u * dy[..., None, :], vh),)
+
+
+@singular_values.forward
+def _singular_values_tangent(k, inputs, changes, y):
+    u, _, vh = np.linalg.svd(inputs[0], full_matrices=False)
+    return np.einsum("...ia,...ij,...aj->...a", u, changes[0], vh)

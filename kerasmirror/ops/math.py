@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import ml_dtypes
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.kernels import scalar
@@ -26,7 +28,7 @@ def erfc(x):
     return _erfc(float_tensor(x))
 
 
-@primitive("erfc", spec=shapes.same)
+@primitive("erfc", spec=shapes.same, tangent=tangents.diagonal)
 def _erfc(k, x):
     # 1 - erf(x) would lose all digits from x = 4 on; few call this, so Python's erfc is enough.
     y = np.asarray(_complement(x.astype("float64")), dtype=x.dtype)
@@ -38,7 +40,7 @@ def _erfc(k, x):
 _complement = np.vectorize(math.erfc, otypes=["float64"])
 
 
-@primitive("erfinv", spec=shapes.same)
+@primitive("erfinv", spec=shapes.same, tangent=tangents.diagonal)
 def _erfinv(k, x):
     y = _inverse_error_function(x.astype("float64")).astype(x.dtype)
 
@@ -79,7 +81,7 @@ def erfinv(x):
 # --- sums and the largest -------------------------------------------------------------------
 
 
-@primitive("logsumexp", spec=reduction._spec)
+@primitive("logsumexp", spec=reduction._spec, tangent=reduction._reducing)
 def _logsumexp(k, x, *, axes, keepdims):
     y = k.logsumexp(x, axes, keepdims)
 
@@ -118,6 +120,11 @@ def _top_k(k, x, *, count):
     return (values, places), backward
 
 
+@_top_k.forward
+def _top_k_tangent(k, inputs, changes, y, *, count):
+    return np.take_along_axis(changes[0], y[1].astype("int64"), -1), None
+
+
 @export("ops.top_k")
 def top_k(x, k, sorted=True):
     """The `k` largest values along the last axis, largest first, and their positions (int32).
@@ -154,6 +161,8 @@ def in_top_k(targets, predictions, k):
         comparison.greater_equal(targets, 0), comparison.less(targets, classes)
     )
     places = elementwise.select_by(is_class, targets, 0)
+    if isinstance(places, KerasTensor):
+        return KerasTensor(targets.shape, "bool")
     own = indexing.take_along_axis(predictions, shape.expand_dims(places, 1), 1)
     larger = reduction.count_nonzero(comparison.greater(predictions, own), 1)
     finite = reduction.all(comparison.isfinite(predictions), 1)
@@ -177,10 +186,26 @@ def cdist(x, y):
     return elementwise.sqrt(reduction.sum(elementwise.square(apart), -1))
 
 
+def positive_step(value, owner):
+    """`value`, a `sequence_stride`, which must be an int of at least 1."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(
+            f"{owner}: `sequence_stride` must be a positive integer. "
+            f"Received: sequence_stride={value!r}"
+        )
+    return int(value)
+
+
 @export("ops.extract_sequences")
 def extract_sequences(x, sequence_length, sequence_stride):
     """Windows of the last axis: `sequence_length` values, one window every `sequence_stride`."""
     x = to_tensor(x)
+    if not x.shape:
+        raise ValueError(
+            "keras.ops.extract_sequences: Input should have rank >= 1. "
+            f"Received: x.shape={tuple(x.shape)}"
+        )
+    sequence_stride = positive_step(sequence_stride, "keras.ops.extract_sequences")
     size = x.shape[-1]
     if size is None:
         return KerasTensor((*x.shape[:-1], None, sequence_length), x.dtype)
@@ -219,6 +244,20 @@ def _segment(k, data, segment_ids, *, count, reduction):
     return y, backward
 
 
+@_segment.forward
+def _segment_tangent(k, inputs, changes, y, *, count, reduction):
+    data, segment_ids = inputs
+    inside = (segment_ids >= 0) & (segment_ids < count)
+    ids, values, dx = segment_ids[inside], data[inside], changes[0][inside]
+    form = (count, *data.shape[1:])
+    if reduction == "mul":
+        dx = dx * _products_of_others(k, values, ids, form)
+    elif reduction != "add":
+        hits = (values == y[ids]).astype(data.dtype)
+        dx = dx * hits / np.maximum(k.add_at(form, ids, hits), data.dtype.type(1))[ids]
+    return k.add_at(form, ids, dx)
+
+
 def _neutral(reduction, dtype):
     if reduction == "add":
         return 0
@@ -241,17 +280,19 @@ def _products_of_others(k, values, ids, form):
 
 def _by_segment(data, segment_ids, num_segments, sorted, how, owner):
     data, segment_ids = to_tensor(data), to_tensor(segment_ids)
-    if sorted and num_segments is not None:
-        raise ValueError(
-            f"{owner}: `num_segments` must be None where `sorted` is True, as on TensorFlow. "
-            f"Received: num_segments={num_segments}"
-        )
     if len(segment_ids.shape) != 1 or not data.shape:
         raise ValueError(
-            f"{owner}: `segment_ids` must have one axis, that of the rows of `data`. "
-            f"Received: data.shape={data.shape}, segment_ids.shape={segment_ids.shape}"
+            f"{owner}: Argument `segment_ids` should be an 1-D vector, with one id for each row of "
+            f"`data`. Received: data.shape={tuple(data.shape)}, "
+            f"segment_ids.shape={tuple(segment_ids.shape)}"
         )
-    shapes.agreeing([data.shape[:1], segment_ids.shape], owner)
+    rows, ids = data.shape[0], segment_ids.shape[0]
+    if None not in (rows, ids) and rows != ids:
+        raise ValueError(
+            f"{owner}: Argument `segment_ids` and `data` should have same leading dimension. "
+            f"Received: data.shape={tuple(data.shape)}, "
+            f"segment_ids.shape={tuple(segment_ids.shape)}"
+        )
     if num_segments is None and not isinstance(segment_ids, KerasTensor):
         ids = segment_ids.data
         num_segments = int(ids.max()) + 1 if ids.size else 0
@@ -262,7 +303,8 @@ def _by_segment(data, segment_ids, num_segments, sorted, how, owner):
 def segment_sum(data, segment_ids, num_segments=None, sorted=False):
     """Row s: the sum of the rows of `data` whose segment is s; negative segments count nowhere.
 
-    `sorted` promises ascending ids. Without `num_segments` there are as many as the ids need.
+    `sorted` promises ascending ids, on which nothing depends here. Without `num_segments` there
+    are as many as the ids need.
     """
     return _by_segment(data, segment_ids, num_segments, sorted, "add", "keras.ops.segment_sum")
 

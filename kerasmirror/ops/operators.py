@@ -12,7 +12,7 @@ from kerasmirror.core.variable import Variable
 from kerasmirror.ops.numpy import bitwise, comparison, contraction, elementwise, indexing, shape
 from kerasmirror.ops.tensor import to_tensor
 
-_KNOWN = frozenset((Tensor, Variable, int, float, bool, list, tuple))
+_KNOWN = frozenset((Tensor, Variable, int, float, bool, complex, list, tuple))
 _TENSORS = (Tensor, Variable)
 
 _BINARY = {

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import builtins
 
+import numpy as np
+
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.ops import shapes
@@ -15,8 +18,8 @@ def _starts(start_indices, rank, owner):
     starts = to_tensor(start_indices)
     if starts.shape != (rank,):
         raise ValueError(
-            f"{owner}: `start_indices` must have one entry for each of the {rank} axes. "
-            f"Received: start_indices={start_indices}"
+            f"{owner}: the number of dimensions in `start_indices` must match that of "
+            f"dimensions in `inputs`, {rank}. Received: start_indices={start_indices}"
         )
     return starts
 
@@ -30,7 +33,7 @@ def _slice_spec(x, starts, *, sizes):
     return tuple(shape), x.dtype
 
 
-@primitive("slice", spec=_slice_spec)
+@primitive("slice", spec=_slice_spec, tangent=tangents.linear_in(0))
 def _slice(k, x, starts, *, sizes):
     key = []
     for n, start, size in zip(x.shape, starts.tolist(), sizes, strict=True):
@@ -57,13 +60,13 @@ def slice(inputs, start_indices, shape):
     sizes = tuple([int(n) for n in to_array(shape).reshape(-1)])
     if len(sizes) != rank:
         raise ValueError(
-            "keras.ops.slice: `shape` must have one entry for each axis of `inputs`. "
-            f"Received: inputs.shape={inputs.shape}, shape={sizes}"
+            "keras.ops.slice: the number of dimensions in `inputs` must match the number of "
+            f"dimensions in `shape`. Received: inputs.shape={inputs.shape}, shape={sizes}"
         )
     return _slice(inputs, starts, sizes=sizes)
 
 
-@primitive("slice_update", spec=shapes.same)
+@primitive("slice_update", spec=shapes.same, tangent=tangents.linear_in(0, 2))
 def _slice_update(k, x, starts, updates):
     # As XLA, which TensorFlow asks here: a start too far out moves in until all of it fits.
     key = []
@@ -104,7 +107,11 @@ def _index_arrays(indices):
     return tuple([indices[..., i] for i in range(indices.shape[-1])])
 
 
-@primitive("scatter", spec=lambda indices, values, *, shape: (shape, values.dtype))
+@primitive(
+    "scatter",
+    spec=lambda indices, values, *, shape: (shape, values.dtype),
+    tangent=tangents.linear_in(1),
+)
 def _scatter(k, indices, values, *, shape):
     key = _index_arrays(indices)
     return k.add_at(shape, key, values), lambda dy, needs: (None, k.get_at(dy, key))
@@ -148,6 +155,30 @@ def _scatter_update(k, x, indices, updates, *, reduction):
     return y, backward
 
 
+@_scatter_update.forward
+def _scatter_update_tangent(k, inputs, changes, y, *, reduction):
+    x, indices, updates = inputs
+    dx, dupdates = (
+        np.zeros_like(part) if change is None else change
+        for part, change in ((x, changes[0]), (updates, changes[2]))
+    )
+    key = _index_arrays(indices)
+    if reduction is None:
+        return k.set_at(dx, key, dupdates)
+    if reduction == "add":
+        return k.add_at(x.shape, key, dupdates, "add", dx)
+    if reduction == "mul":
+        raise NotImplementedError(
+            'keras.ops.scatter_update: reduction="mul" has no gradient here. Gather the '
+            "values, multiply, and write them back instead."
+        )
+    own = k.cast(x == y, y.dtype)
+    given = k.cast(updates == k.get_at(y, key), y.dtype)
+    return k.add_at(x.shape, key, given * dupdates, "add", own * dx) / k.add_at(
+        x.shape, key, given, "add", own
+    )
+
+
 @export("ops.scatter_update")
 def scatter_update(inputs, indices, updates, reduction=None):
     """A copy of `inputs` with `updates` written at `indices` (..., d), which name d axes.
@@ -169,7 +200,7 @@ def _unstack_spec(x, *, axis, count):
     return [(shapes.reduced(x.shape, (axis,)), x.dtype)] * count
 
 
-@primitive("unstack", spec=_unstack_spec)
+@primitive("unstack", spec=_unstack_spec, tangent=tangents.linear)
 def _unstack(k, x, *, axis, count):
     front, shape, dtype = (builtins.slice(None),) * axis, shapes.reduced(x.shape, (axis,)), x.dtype
 
@@ -188,9 +219,14 @@ def unstack(x, num=None, axis=0):
     x = snapshot(x)
     axis = shapes.canonical_axis(axis, len(x.shape), "keras.ops.unstack")
     size = x.shape[axis]
-    if (num is None and size is None) or None not in (num, size) and num != size:
+    if num is None and size is None:
         raise ValueError(
-            "keras.ops.unstack: `num` must be the size of the axis, and given where that is not "
-            f"known. Received: num={num}, x.shape={x.shape}, axis={axis}"
+            "keras.ops.unstack: Cannot infer argument `num` from shape, as the size of the axis is "
+            f"not known. Received: num=None, x.shape={x.shape}, axis={axis}"
+        )
+    if None not in (num, size) and num != size:
+        raise ValueError(
+            "keras.ops.unstack: `num` must be the size of the axis. "
+            f"Received: num={num}, x.shape={x.shape}, axis={axis}"
         )
     return list(_unstack(x, axis=axis, count=size if num is None else num))

@@ -71,8 +71,8 @@ def canonical_axis(axis, rank, owner, name="axis"):
             ) from None
     if not -rank <= axis < rank:
         raise ValueError(
-            f"{owner}: `{name}` must be within [{-rank}, {rank}) for an input with {rank} axes. "
-            f"Received: {name}={axis}"
+            f"{owner}: `{name}` must be within [{-rank}, {rank}) for an input with {rank} axes, "
+            f"axis {axis} is out of bounds. Received: {name}={axis}"
         )
     return int(axis) + rank if axis < 0 else int(axis)
 
@@ -116,8 +116,8 @@ def reshaped(shape, newshape, owner="keras.ops.reshape"):
     target = tuple([-1 if n is None else int(n) for n in newshape])
     if target.count(-1) > 1 or any(n < -1 for n in target):
         raise ValueError(
-            f"{owner}: `newshape` must hold sizes of at least 0, at most one of them -1. "
-            f"Received: newshape={newshape}"
+            f"{owner}: `newshape` must hold non-negative integers and at most one unknown "
+            f"dimension, -1. Received: newshape={newshape}"
         )
     known = math.prod([n for n in target if n != -1])
     size = size_of(shape)

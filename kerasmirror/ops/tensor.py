@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes, scopes
 from kerasmirror.core.symbolic import KerasTensor
@@ -16,6 +17,8 @@ from kerasmirror.core.variable import Variable
 from kerasmirror.ops import shapes
 
 _WITH_DATA = (Tensor, Variable)
+# Python's numbers that take the dtype of a tensor of this kind.
+_WEAK = {"f": (float, int), "c": (float, int, complex)}
 
 
 def to_tensor(x, dtype=None):
@@ -117,6 +120,22 @@ def is_float(x):
     return x.dtype in dtypes.FLOAT_TYPES
 
 
+def whole_numbers(x, name, owner):
+    """`x` as a tensor, whose dtype must be one of whole numbers; a placeholder's is not looked at.
+
+    Raises: TypeError for another dtype.
+    """
+    x = to_tensor(x)
+    if "int" in x.dtype or isinstance(x, KerasTensor):
+        return x
+    raise TypeError(f"{owner}: `{name}` must be whole numbers. Received: dtype={x.dtype}")
+
+
+def is_complex(x):
+    """Whether a tensor's values are complex numbers."""
+    return x.dtype.startswith("complex")
+
+
 def bool_tensor(x):
     """`x` as a tensor of booleans: what is not 0 is true."""
     if type(x) is Tensor and x.data.dtype.kind == "b":
@@ -129,7 +148,7 @@ def float_tensor(x):
     if type(x) is Tensor and x.data.dtype.kind == "f":
         return x
     x = to_tensor(x)
-    if x.dtype in dtypes.FLOAT_TYPES:
+    if x.dtype in dtypes.FLOAT_TYPES or is_complex(x):
         return x
     return _cast(x, dtype=dtypes.result_type(x.dtype, float))
 
@@ -146,15 +165,13 @@ def operands(x1, x2, *also):
         x2 = to_tensor(x2)
     if type(x1) in _WITH_DATA:
         d1 = x1.data.dtype
-        floats = d1.kind == "f"
         if type(x2) in _WITH_DATA:
-            if x2.data.dtype is d1 and (floats or not also):
+            if x2.data.dtype is d1 and (d1.kind in "fc" or not also):
                 return x1, x2
-        elif floats and (type(x2) is float or type(x2) is int):
+        elif type(x2) in _WEAK.get(d1.kind, ()):
             return x1, Tensor(np.array(x2, d1))
-    elif type(x2) in _WITH_DATA and (type(x1) is float or type(x1) is int):
-        if x2.data.dtype.kind == "f":
-            return Tensor(np.array(x1, x2.data.dtype)), x2
+    elif type(x2) in _WITH_DATA and type(x1) in _WEAK.get(x2.data.dtype.kind, ()):
+        return Tensor(np.array(x1, x2.data.dtype)), x2
     dtype = dtypes.result_type(dtype_of(x1), dtype_of(x2), *also)
     return to_tensor(x1, dtype), to_tensor(x2, dtype)
 
@@ -245,15 +262,18 @@ def _cast_spec(x, *, dtype):
     return x.shape, dtype
 
 
-@primitive("cast", spec=_cast_spec)
+_SMOOTH = "fVc"  # floats, those of ml_dtypes, complex numbers
+
+
+@primitive("cast", spec=_cast_spec, tangent=tangents.linear)
 def _cast(k, x, *, dtype):
-    source = x.dtype
-    y = k.cast(x, dtypes.numpy_dtype(dtype))
-    if dtype not in dtypes.FLOAT_TYPES or source.kind not in "fV":
+    source, target = x.dtype, dtypes.numpy_dtype(dtype)
+    y = k.cast(x.real if source.kind == "c" and target.kind != "c" else x, target)
+    if target.kind not in _SMOOTH or source.kind not in _SMOOTH:
         return y, None  # whole numbers have no gradient
 
     def backward(dy, needs):
-        return (k.cast(dy, source),)
+        return (k.cast(dy.real if dy.dtype.kind == "c" and source.kind != "c" else dy, source),)
 
     return y, backward
 
@@ -264,7 +284,9 @@ def stop_gradient(variable):
     return _stop_gradient(snapshot(variable))
 
 
-@primitive("stop_gradient", spec=shapes.same)
+@primitive(
+    "stop_gradient", spec=shapes.same, tangent=tangents.without_gradient("that is what it is for")
+)
 def _stop_gradient(k, x):
     return x, None
 
@@ -275,7 +297,7 @@ def _stack_spec(*xs, axis):
     return (*shape[:axis], len(xs), *shape[axis:]), xs[0].dtype
 
 
-@primitive("stack", spec=_stack_spec)
+@primitive("stack", spec=_stack_spec, tangent=tangents.linear)
 def _stack(k, *xs, axis):
     shape = shapes.agreeing([x.shape for x in xs], "keras.ops.stack")
     axis = shapes.canonical_axis(axis, len(shape) + 1, "keras.ops.stack")
@@ -302,7 +324,7 @@ def _limits(dtype):
     return info.min, info.max
 
 
-@primitive("saturate_cast", spec=_cast_spec)
+@primitive("saturate_cast", spec=_cast_spec, tangent=tangents.diagonal)
 def _saturate_cast(k, x, *, dtype):
     target = dtypes.numpy_dtype(dtype)
     (low, high), (own_low, own_high) = _limits(target), _limits(x.dtype)

@@ -80,6 +80,17 @@ def _fake_quant(k, x, low, high, *, num_bits, narrow, axis):
     return y, backward
 
 
+@_fake_quant.forward
+def _fake_quant_tangent(k, inputs, changes, y, **options):
+    # As backward: straight through the rounding; the range's ends stand for what they cut.
+    (x, low, high), axis = inputs, options["axis"]
+    shape = [-1 if i == axis else 1 for i in range(x.ndim)]
+    dx, dlow, dhigh = (np.zeros(1, x.dtype) if change is None else change for change in changes)
+    dlow, dhigh = (np.broadcast_to(change.reshape(shape), x.shape) for change in (dlow, dhigh))
+    values, low, high = x.astype(np.float32), low.reshape(shape), high.reshape(shape)
+    return np.where(values < low, dlow, np.where(values > high, dhigh, dx))
+
+
 def _nudged(low, high, num_bits, narrow):
     """(least level, greatest level, step, 1 / step), moved so that one level is 0."""
     bottom, top = np.float32(narrow), np.float32((1 << num_bits) - 1)

@@ -6,6 +6,7 @@ import numpy as np
 
 from kerasmirror import ops
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks
 from kerasmirror.core.tensor import Tensor
@@ -59,7 +60,9 @@ def _unpack_spec(packed, *, length, axis, dtype):
     return (*packed.shape[:axis], length, *packed.shape[axis + 1 :]), dtype
 
 
-@primitive("unpack_int4", spec=_unpack_spec)
+@primitive(
+    "unpack_int4", spec=_unpack_spec, tangent=tangents.without_gradient("it takes whole numbers")
+)
 def _unpack(k, packed, *, length, axis, dtype):
     return unpacked(packed, length, axis, dtype), None
 

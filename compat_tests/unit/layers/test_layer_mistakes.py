@@ -459,7 +459,7 @@ MISTAKES = [
         lambda keras: keras.layers.Conv2D(4, 3)(ones(1, 5, 5, 0)),
         ValueError,
         (
-            "Conv2D: `inputs` must have the kernel's 0 channels, or a multiple (the "
+            "Conv2D: input channels must match the kernel's, 0, or be a multiple (the "
             "groups) that divides the 4 filters. Received: inputs.shape=(1, 5, 5, 0), "
             "kernel.shape=(3, 3, 0, 4)"
         ),
@@ -823,7 +823,10 @@ MISTAKES = [
     Mistake(
         lambda keras: keras.layers.Softmax(axis=2)(ones(2, 3)),
         ValueError,
-        ("ops.softmax: `axis` must be within [-2, 2) for an input with 2 axes. Received: axis=2"),
+        (
+            "ops.softmax: `axis` must be within [-2, 2) for an input with 2 axes, "
+            "axis 2 is out of bounds. Received: axis=2"
+        ),
         keras_does="InvalidArgumentError",
     ),
     Mistake(

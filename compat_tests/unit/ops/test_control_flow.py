@@ -88,9 +88,9 @@ def test_gradients_flow_through_loops(rng):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: ops.scan(1, 0, X), TypeError, "keras.ops.scan: `f` must be callable"),
-        (lambda: ops.scan(max, 0), ValueError, "`xs` or `length` must be given"),
-        (lambda: ops.scan(max, 0, X, unroll=0), ValueError, "`unroll` must be a bool or an int"),
+        (lambda: ops.scan(1, 0, X), TypeError, "keras.ops.scan: `f` should be a callable"),
+        (lambda: ops.scan(max, 0), ValueError, "must not both be None"),
+        (lambda: ops.scan(max, 0, X, unroll=0), ValueError, "`unroll` must be an positive integer"),
         (lambda: ops.scan(max, 0, X, length=3), ValueError, "`length` must be the size"),
         (lambda: ops.map(max, (X, X[1:])), ValueError, "one size along their first axis"),
     ],

@@ -61,12 +61,12 @@ def test_istft_inverts_stft(rng):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: ops.fft(np.ones(3)), ValueError, "pair of tensors"),
-        (lambda: ops.fft((np.ones(3), np.ones(2))), ValueError, "one shape"),
+        (lambda: ops.fft(np.ones(3)), ValueError, "tuple of two tensors"),
+        (lambda: ops.fft((np.ones(3), np.ones(2))), ValueError, "same shape"),
         (lambda: ops.fft((np.int32([1]), np.int32([1]))), ValueError, "must be floats"),
-        (lambda: ops.stft(np.int32([1]), 1, 1, 1), TypeError, "float32 or float64"),
-        (lambda: ops.stft(np.ones(9), 4, 2, 3), ValueError, "at least `sequence_length`"),
-        (lambda: ops.stft(np.ones(9), 4, 2, 4, window="flat"), ValueError, "`window` must be one"),
+        (lambda: ops.stft(np.int32([1]), 1, 1, 1), TypeError, "`float32` or `float64`"),
+        (lambda: ops.stft(np.ones(9), 4, 2, 3), ValueError, "must equal or be larger"),
+        (lambda: ops.stft(np.ones(9), 4, 2, 4, window="flat"), ValueError, "it must be 'hann' or"),
     ],
 )
 def test_wrong_arguments_are_named(call, error, message):

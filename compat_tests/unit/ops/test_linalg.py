@@ -136,10 +136,10 @@ def test_placeholders_give_shapes():
     ("call", "message"),
     [
         (lambda: ops.inv(np.ones((2, 3))), "`x` must hold square matrices"),
-        (lambda: ops.det(np.ones(3)), "`x` must hold square matrices"),
+        (lambda: ops.det(np.ones(3)), "Input should have rank >= 2"),
         (lambda: ops.inv(np.zeros((2, 2))), "the decomposition failed"),
         (lambda: ops.cholesky(-np.eye(2)), "the decomposition failed"),
-        (lambda: ops.qr(np.eye(2), "raw"), '`mode` must be "reduced" or "complete"'),
+        (lambda: ops.qr(np.eye(2), "raw"), r"Expected one of \{'reduced', 'complete'\}"),
         (lambda: ops.solve(np.eye(2), np.ones((3, 1))), "`b` must have the rows of `a`"),
     ],
 )

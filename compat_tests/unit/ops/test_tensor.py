@@ -165,14 +165,14 @@ def test_operands_take_the_fast_way_for_tensors_of_one_dtype():
         (
             lambda: ops.unstack(KerasTensor((None, 2))),
             ValueError,
-            "keras.ops.unstack: `num` must be the size of the axis, and given where that is not "
-            "known. Received: num=None, x.shape=(None, 2), axis=0",
+            "keras.ops.unstack: Cannot infer argument `num` from shape, as the size of the axis is "
+            "not known. Received: num=None, x.shape=(None, 2), axis=0",
         ),
         (
             lambda: ops.sum(np.ones((2, 3)), axis=2),
             ValueError,
-            "keras.ops.sum: `axis` must be within [-2, 2) for an input with 2 axes. "
-            "Received: axis=2",
+            "keras.ops.sum: `axis` must be within [-2, 2) for an input with 2 axes, "
+            "axis 2 is out of bounds. Received: axis=2",
         ),
         (
             lambda: ops.sum(np.ones((2, 3)), axis=(0, -2)),

@@ -53,6 +53,8 @@ def map_scalar(formula, *args) -> np.ndarray:
     arrays = [a for a in args if isinstance(a, np.ndarray)]
     numbers = args[len(arrays) :]
     dtype = np.result_type(*arrays)
+    if dtype.kind == "c":
+        raise TypeError(f"{formula.__name__} is not defined for complex numbers.")
     if dtype not in _FLOATS:
         # Halves are computed in float32; whole numbers have no formulas of their own.
         wide = [a.astype(np.float32) for a in arrays]

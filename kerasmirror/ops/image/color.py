@@ -31,7 +31,7 @@ def _grey_axis(images, data_format):
     axis = channels_axis(data_format, owner)
     if images.shape[axis] not in (None, 1, 3):
         raise ValueError(
-            f"{owner}: `images` must have 3 channels, or 1. "
+            f"{owner}: Invalid channel size: expected 3 (RGB) or 1 (Grayscale). "
             f"Received: images.shape={tuple(images.shape)}"
         )
     return axis
@@ -69,7 +69,8 @@ def _check_colours(images, data_format, owner):
     axis = channels_axis(data_format, owner)
     if images.shape[axis] not in (None, 3):
         raise ValueError(
-            f"{owner}: `images` must have 3 channels. Received: images.shape={tuple(images.shape)}"
+            f"{owner}: Input images must have 3 channels, but received images with "
+            f"{images.shape[axis]} channels. Received: images.shape={tuple(images.shape)}"
         )
     return axis
 

@@ -11,9 +11,10 @@ from kerasmirror.ops.tensor import to_tensor
 def check_rank(images, owner, name="images", ranks=(3, 4)):
     """Raise ValueError unless `images` is one image or a batch of them."""
     if len(images.shape) not in ranks:
-        expected = " or ".join(str(rank) for rank in ranks)
+        kinds = {3: "rank 3 (one image)", 4: "rank 4 (a batch)"}
+        expected = " or ".join(kinds[rank] for rank in ranks)
         raise ValueError(
-            f"{owner}: `{name}` must have {expected} axes. "
+            f"{owner}: Invalid {name} rank: expected {expected}. "
             f"Received: {name}.shape={tuple(images.shape)}"
         )
 
@@ -22,7 +23,8 @@ def check_float(images, owner):
     """Raise ValueError unless `images` holds floats."""
     if not dtypes.is_float_dtype(images.dtype):
         raise ValueError(
-            f"{owner}: `images` must hold floats. Received: images.dtype={images.dtype}"
+            f"{owner}: Invalid images dtype: expected float dtype. "
+            f"Received: images.dtype={images.dtype}"
         )
 
 

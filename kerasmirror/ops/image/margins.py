@@ -17,7 +17,7 @@ def _axis_margins(owner, names, before, after, target, size, sign):
     """
     if sum(value is None for value in (before, after, target)) != 1:
         raise ValueError(
-            f"{owner}: exactly two of `{names[0]}`, `{names[1]}` and `{names[2]}` must be given. "
+            f"{owner}: Must specify exactly two of {names[0]}, {names[1]}, {names[2]}. "
             f"Received: {names[0]}={before}, {names[1]}={after}, {names[2]}={target}"
         )
     for name, value in zip(names, (before, after, target), strict=True):
@@ -25,8 +25,8 @@ def _axis_margins(owner, names, before, after, target, size, sign):
     if size is None:
         if sign < 0 and target is None:
             raise ValueError(
-                f"{owner}: `{names[2]}` must be given where that of the images is unknown. "
-                f"Received: {names[2]}=None"
+                f"{owner}: When the {names[2].removeprefix('target_')} of the images is unknown, "
+                f"`{names[2]}` must be given. Received: {names[2]}=None"
             )
         return before, after, target
     if target is None:
@@ -42,7 +42,7 @@ def _axis_margins(owner, names, before, after, target, size, sign):
 
 def _check_not_negative(owner, name, value):
     if value is not None and value < 0:
-        raise ValueError(f"{owner}: `{name}` must be at least 0. Received: {name}={value}")
+        raise ValueError(f"{owner}: {name} must be >= 0. Received: {name}={value}")
 
 
 def _margins(owner, images, kind, sign, data_format, **given):

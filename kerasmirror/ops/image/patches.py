@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks
 from kerasmirror.core.config import standardize_data_format
@@ -24,10 +25,12 @@ def extract_patches(images, size, strides=None, dilation_rate=1, padding="valid"
     """
     owner = "ops.image.extract_patches"
     if not isinstance(size, (int, tuple, list)):
-        checks.fail(owner, "size", "an int or a tuple of 2 or 3", size, TypeError)
+        raise TypeError(f"{owner}: Invalid `size`. Expected an int or a tuple. Received: {size!r}")
     rank = 2 if isinstance(size, int) else len(size)
     if rank not in (2, 3):
-        checks.fail(owner, "size", "an int or a tuple of 2 or 3", size)
+        raise ValueError(
+            f"{owner}: Invalid `size`. Expected a tuple of length 2 or 3. Received: size={size!r}"
+        )
     return _extract(images, size, strides, dilation_rate, padding, data_format, rank, owner)
 
 
@@ -39,9 +42,11 @@ def extract_patches_3d(
 
     Shapes: (N, D, H, W, C) or (D, H, W, C), or with the channels before D; result
     (N, *places, prod(size) * C).
-    Raises: ValueError for other sizes and ranks.
+    Raises: TypeError for a tuple of other than three sizes, ValueError for other sizes and ranks.
     """
     owner = "ops.image.extract_patches_3d"
+    if isinstance(size, (tuple, list)) and len(size) != 3:
+        checks.fail(owner, "size", "an int or a tuple of 3", size, TypeError)
     return _extract(volumes, size, strides, dilation_rate, padding, data_format, 3, owner)
 
 
@@ -90,7 +95,7 @@ def _patches_spec(x, *, size, strides, dilation, out, pads):
     return (x.shape[0], *out, depth), x.dtype
 
 
-@primitive("extract_patches", spec=_patches_spec)
+@primitive("extract_patches", spec=_patches_spec, tangent=tangents.linear)
 def _patches(k, x, *, size, strides, dilation, out, pads):
     padded = np.pad(x, ((0, 0), *pads, (0, 0)))
     y = np.empty((x.shape[0], *out, *size, x.shape[-1]), x.dtype)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 
 from kerasmirror._export import export
@@ -84,7 +86,12 @@ def _mixed(images, axis, weights):
 
 
 def _checked_size(size, owner):
-    return checks.int_tuple(tuple(size), 2, "size", owner=owner)
+    size = tuple(size)
+    if len(size) == 2 and any(isinstance(n, Integral) and n < 1 for n in size):
+        raise ValueError(
+            f"{owner}: `size` must have positive height and width. Received: size={size}"
+        )
+    return checks.int_tuple(size, 2, "size", owner=owner)
 
 
 def _resized_spec(images, size, data_format, **options):

@@ -12,7 +12,7 @@ from kerasmirror._export import export
 from kerasmirror.autodiff.composite import composite
 from kerasmirror.core import checks, dtypes
 from kerasmirror.ops import linalg
-from kerasmirror.ops.image.layout import as_batch
+from kerasmirror.ops.image.layout import as_batch, check_rank
 from kerasmirror.ops.numpy import elementwise
 from kerasmirror.ops.numpy.indexing import take, where
 from kerasmirror.ops.numpy.joining import stack
@@ -32,8 +32,28 @@ def same_spec(images, **options):
 # --- projective maps ------------------------------------------------------------------------
 
 
+def _affine_spec(images, transform, **options):
+    _check_affine(images, transform)
+    return tuple(images.shape), images.dtype
+
+
+def _check_affine(images, transform):
+    owner = "ops.image.affine_transform"
+    check_rank(images, owner)
+    if len(transform.shape) not in (1, 2):
+        raise ValueError(
+            f"{owner}: Invalid transform rank: expected rank 1 (one for all images) or rank 2 "
+            f"(one for each). Received: transform.shape={tuple(transform.shape)}"
+        )
+    if transform.shape[-1] not in (8, None):
+        raise ValueError(
+            f"{owner}: `transform` must have shape (8,) or (N, 8). "
+            f"Received: transform.shape={tuple(transform.shape)}"
+        )
+
+
 @export("ops.image.affine_transform")
-@composite(same_spec)
+@composite(_affine_spec)
 def affine_transform(
     images,
     transform,
@@ -46,7 +66,8 @@ def affine_transform(
 
     p = c0 x + c1 y + 1; `transform` holds a0, a1, a2, b0, b1, b2, c0, c1, one for all images or
     one for each. Beyond the image, `fill_mode` goes on: "constant" with `fill_value`, "nearest"
-    with the edge, "reflect" backwards with the edge twice, "wrap" from the other side.
+    with the edge, "reflect" backwards with the edge twice and "mirror" with it once, "wrap" from
+    the other side.
     Shapes: images (H, W, C) or (N, H, W, C), or with the channels before H; transform (8,) or
     (N, 8); result as images.
     Raises: ValueError for other ranks or names.
@@ -54,13 +75,9 @@ def affine_transform(
     """
     owner = "ops.image.affine_transform"
     checks.one_of(interpolation, INTERPOLATIONS, "interpolation", owner=owner)
-    checks.one_of(fill_mode, MAP_FILL_MODES, "fill_mode", owner=owner)
-    transform = to_tensor(transform)
-    if len(transform.shape) not in (1, 2) or transform.shape[-1] != 8:
-        raise ValueError(
-            f"{owner}: `transform` must have shape (8,) or (N, 8). "
-            f"Received: transform.shape={tuple(transform.shape)}"
-        )
+    checks.one_of(fill_mode, _FILL_MODES, "fill_mode", owner=owner)
+    images, transform = to_tensor(images), to_tensor(transform)
+    _check_affine(images, transform)
     images, restore = as_batch(images, data_format, owner)
     return restore(_projected(images, transform, interpolation, fill_mode, fill_value))
 
@@ -87,7 +104,12 @@ def _continued(places, size, fill_mode):
     given = places.data
     if fill_mode == "constant":
         return places
-    if fill_mode == "reflect":
+    if fill_mode == "mirror":
+        period = max(2 * (size - 1), 1)
+        turned = np.mod(given, period)
+        signs = np.where(turned > size - 1, -1, 1)
+        moved = np.where(turned > size - 1, period - turned, turned)
+    elif fill_mode == "reflect":
         period = 2 * size
         turned = np.mod(given, period)
         signs = np.where(turned >= size, -1, 1)
@@ -138,8 +160,29 @@ def _gathered(flat, rows, columns, shape, fill_value):
     return where(to_tensor(np.ascontiguousarray(inside[..., None])), read, fill_value)
 
 
+def _perspective_spec(images, start_points, end_points, **options):
+    _check_points(images, start_points, end_points)
+    return tuple(images.shape), images.dtype
+
+
+def _check_points(images, start, end):
+    owner = "ops.image.perspective_transform"
+    check_rank(images, owner)
+    for name, points in (("start_points", start), ("end_points", end)):
+        if len(points.shape) not in (2, 3) or tuple(points.shape[-2:]) != (4, 2):
+            raise ValueError(
+                f"{owner}: Invalid {name} shape: expected (4, 2) or (N, 4, 2). "
+                f"Received: {name}.shape={tuple(points.shape)}"
+            )
+    if tuple(start.shape) != tuple(end.shape):
+        raise ValueError(
+            f"{owner}: `start_points` and `end_points` must have the same shape. "
+            f"Received: {tuple(start.shape)} and {tuple(end.shape)}"
+        )
+
+
 @export("ops.image.perspective_transform")
-@composite(same_spec)
+@composite(_perspective_spec)
 def perspective_transform(
     images,
     start_points,
@@ -156,21 +199,9 @@ def perspective_transform(
     """
     owner = "ops.image.perspective_transform"
     checks.one_of(interpolation, INTERPOLATIONS, "interpolation", owner=owner)
-    points = []
-    for name, value in (("start_points", start_points), ("end_points", end_points)):
-        value = to_tensor(value)
-        if len(value.shape) not in (2, 3) or tuple(value.shape[-2:]) != (4, 2):
-            raise ValueError(
-                f"{owner}: `{name}` must have shape (4, 2) or (N, 4, 2). "
-                f"Received: {name}.shape={tuple(value.shape)}"
-            )
-        points.append(cast(value, "float32"))
-    start, end = points
-    if start.shape != end.shape:
-        raise ValueError(
-            f"{owner}: `start_points` and `end_points` must have the same shape. "
-            f"Received: {tuple(start.shape)} and {tuple(end.shape)}"
-        )
+    images, start, end = to_tensor(images), to_tensor(start_points), to_tensor(end_points)
+    _check_points(images, start, end)
+    start, end = cast(start, "float32"), cast(end, "float32")
     images, restore = as_batch(images, data_format, owner)
     transform = _homography(reshape(start, (-1, 4, 2)), reshape(end, (-1, 4, 2)))
     return restore(_projected(images, transform, interpolation, "constant", fill_value))
@@ -198,10 +229,15 @@ def _coordinates_spec(inputs, coordinates, order, fill_mode, fill_value):
 
 def _check_coordinates(inputs, coordinates, order, fill_mode):
     owner = "ops.image.map_coordinates"
-    if len(coordinates.shape) < 2 or coordinates.shape[0] != len(inputs.shape):
+    if len(coordinates.shape) < 2:
         raise ValueError(
-            f"{owner}: `coordinates` must have at least two axes, the first with one place for "
-            f"each axis of `inputs`. Received: coordinates.shape={tuple(coordinates.shape)}, "
+            f"{owner}: Invalid coordinates rank: expected at least rank 2. "
+            f"Received: coordinates.shape={tuple(coordinates.shape)}"
+        )
+    if coordinates.shape[0] != len(inputs.shape):
+        raise ValueError(
+            f"{owner}: the first axis of `coordinates` must be the same as the rank of `inputs`. "
+            f"Received: coordinates.shape={tuple(coordinates.shape)}, "
             f"inputs.shape={tuple(inputs.shape)}"
         )
     checks.one_of(fill_mode, _FILL_MODES, "fill_mode", owner=owner)

@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.kernels import scalar
@@ -34,8 +35,10 @@ def relu(x):
     return _relu(x if type(x) is Tensor else to_tensor(x))
 
 
-@primitive("relu", spec=shapes.same)
+@primitive("relu", spec=shapes.same, tangent=tangents.diagonal)
 def _relu(k, x):
+    if x.dtype.kind == "c":
+        raise TypeError(f"ops.relu: `x` must be real. Received: x.dtype={x.dtype}")
     if x.dtype.kind in "iub":
         return np.maximum(x, x.dtype.type(0)), None
     dtype = x.dtype
@@ -259,6 +262,13 @@ def _glu(k, x, *, axis):
     return k.map_scalar(scalar.multiply, a, s), backward
 
 
+@_glu.forward
+def _glu_tangent(k, inputs, changes, y, *, axis):
+    (a, b), (da, db) = (np.split(part, 2, axis=axis) for part in (inputs[0], changes[0]))
+    s = k.map_scalar(scalar.sigmoid, np.ascontiguousarray(b))
+    return da * s + a * k.map_scalar(scalar.sigmoid_grad_from_output, s, db)
+
+
 # --- softmax family -------------------------------------------------------------------------
 
 
@@ -331,7 +341,7 @@ def _from_rows(k, y, shape, axes):
 def _row_wise(name, forward, grad):
     """A primitive over rows: `forward(k, x)`, and `grad(k, dy, y)` from its result."""
 
-    @primitive(name, spec=shapes.same)
+    @primitive(name, spec=shapes.same, tangent=tangents.symmetric)
     def rule(k, x, *, axes):
         shape, dtype = x.shape, x.dtype
         y = forward(k, _to_rows(k, *widened(x), axes))
@@ -351,10 +361,15 @@ _log_softmax = _row_wise(
 )
 
 
-@primitive("sparsemax", spec=shapes.same)
-def _sparsemax(k, x, *, axis):
-    shape, dtype = x.shape, x.dtype
-    x = _to_rows(k, *widened(x), (axis,))
+@_log_softmax.forward
+def _log_softmax_tangent(k, inputs, changes, y, *, axes):
+    # log(softmax(x)) = x - log(sum(e^x)), whose derivative is the softmax
+    (dx,) = changes
+    return dx - np.sum(np.exp(y) * dx, axes, keepdims=True)
+
+
+def _supports(x):
+    """The threshold of each row, how its values are sorted, and what each one counts for in it."""
     order = np.argsort(-x, axis=-1, kind="stable")
     z = np.take_along_axis(x, order, -1)
     sums = np.cumsum(z, axis=-1)
@@ -362,12 +377,20 @@ def _sparsemax(k, x, *, axis):
     support = z - (sums - 1) / positions > 0
     count = support.sum(axis=-1, keepdims=True).astype(x.dtype)
     tau = (np.where(support, sums, 0).sum(axis=-1, keepdims=True) - 1) / count
+    # z_i stands in the sums of places i to k of the support: k - i + 1 of them.
+    share = np.where(support, (count - positions + 1) / count, 0).astype(x.dtype)
+    return tau, order, share
+
+
+@primitive("sparsemax", spec=shapes.same)
+def _sparsemax(k, x, *, axis):
+    shape, dtype = x.shape, x.dtype
+    x = _to_rows(k, *widened(x), (axis,))
+    tau, order, share = _supports(x)
     above = x - tau
 
     def backward(dy, needs):
         dy = np.where(above >= 0, _to_rows(k, *widened(dy), (axis,)), 0)
-        # z_i stands in the sums of places i to k of the support: k - i + 1 of them.
-        share = np.where(support, (count - positions + 1) / count, 0).astype(x.dtype)
         dz = -dy.sum(axis=-1, keepdims=True) * share
         dx = dy.astype(x.dtype)
         np.put_along_axis(dx, order, np.take_along_axis(dx, order, -1) + dz, -1)
@@ -375,3 +398,11 @@ def _sparsemax(k, x, *, axis):
 
     y = np.maximum(above, 0)
     return narrowed(_from_rows(k, y, shape, (axis,)), dtype), backward
+
+
+@_sparsemax.forward
+def _sparsemax_tangent(k, inputs, changes, y, *, axis):
+    x, dx = (_to_rows(k, *widened(part), (axis,)) for part in (inputs[0], changes[0]))
+    tau, order, share = _supports(x)
+    dtau = np.sum(share * np.take_along_axis(dx, order, -1), axis=-1, keepdims=True)
+    return _from_rows(k, np.where(x - tau >= 0, dx - dtau, 0), y.shape, (axis,))

@@ -141,3 +141,34 @@ def _attention(k, q, key, v, bias, *, mask, scale, causal):
 
     y = k.transpose(k.matmul(p, v), (0, 2, 1, 3))
     return narrowed(y, given[0]), backward
+
+
+@_attention.forward
+def _attention_tangent(k, inputs, changes, y, *, mask, scale, causal):
+    # y = p v with p = softmax(l), l = scale q key' + bias: dy = dp v + p dv, dp = softmax'(l) dl
+    heads = inputs[0].shape[2]
+    q, key, v, bias = widened(*inputs)
+    dq, dkey, dv, dbias = widened(*changes)
+    q, key, v, dq, dkey, dv = (
+        None if part is None else _heads_first(k, part, heads) for part in (q, key, v, dq, dkey, dv)
+    )
+    logits = k.matmul(q, key.swapaxes(-1, -2)) * q.dtype.type(scale)
+    if bias is not None:
+        logits = logits + bias
+    allowed = _allowed(mask, logits.shape, causal)
+    if allowed is not None:
+        logits = np.where(allowed, logits, q.dtype.type(_MASKED))
+    p = k.softmax(logits)
+    dlogits = np.zeros_like(logits)
+    if dq is not None:
+        dlogits += k.matmul(dq, key.swapaxes(-1, -2)) * q.dtype.type(scale)
+    if dkey is not None:
+        dlogits += k.matmul(q, dkey.swapaxes(-1, -2)) * q.dtype.type(scale)
+    if dbias is not None:
+        dlogits += dbias
+    if allowed is not None:
+        dlogits = np.where(allowed, dlogits, dlogits.dtype.type(0))
+    dy = k.matmul(k.softmax_grad(dlogits, p), v)
+    if dv is not None:
+        dy += k.matmul(p, dv)
+    return k.transpose(dy, (0, 2, 1, 3))

@@ -15,6 +15,7 @@ from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks
 from kerasmirror.core.config import standardize_data_format
 from kerasmirror.kernels.geometry import ConvGeometry, window_output
+from kerasmirror.ops.nn.dense import windowed_tangent
 from kerasmirror.ops.nn.layout import from_2d, to_2d
 from kerasmirror.ops.nn.precision import narrowed, same_float_dtype, widened
 
@@ -144,7 +145,7 @@ def depthwise_geometry(
     channels = input_shape[1 if channels_first else -1]
     if channels is not None and channels != kernel_shape[-2]:
         raise ValueError(
-            f"{owner}: `inputs` must have the kernel's {kernel_shape[-2]} channels. "
+            f"{owner}: input channels must match the kernel's, {kernel_shape[-2]}. "
             f"Received: inputs.shape={tuple(input_shape)}, kernel.shape={tuple(kernel_shape)}"
         )
     grouped = (*kernel_shape[:-2], 1, kernel_shape[-2] * kernel_shape[-1])
@@ -174,7 +175,7 @@ def transpose_geometry(
     channels = input_shape[1 if channels_first else -1]
     if channels is not None and channels != kernel_shape[-1]:
         raise ValueError(
-            f"{owner}: `inputs` must have as many channels as the kernel's last axis, "
+            f"{owner}: input channels must match the kernel's last axis, "
             f"{kernel_shape[-1]}. Received: inputs.shape={tuple(input_shape)}, "
             f"kernel.shape={tuple(kernel_shape)}"
         )
@@ -264,7 +265,7 @@ def _checked_groups(channels, input_shape, kernel_shape, owner):
     per_group, filters = kernel_shape[-2:]
     if per_group < 1 or channels % per_group or filters % max(1, channels // per_group):
         raise ValueError(
-            f"{owner}: `inputs` must have the kernel's {per_group} channels, or a multiple (the "
+            f"{owner}: input channels must match the kernel's, {per_group}, or be a multiple (the "
             f"groups) that divides the {filters} filters. "
             f"Received: inputs.shape={input_shape}, kernel.shape={kernel_shape}"
         )
@@ -322,6 +323,20 @@ def conv2d_bias_activation(
     return narrowed(from_2d(k, y, rank, channels_first), dtype), backward
 
 
+@conv2d_bias_activation.forward
+def _conv_tangent(k, inputs, changes, y, *, activation="linear", channels_first=False, **options):
+    options["channels_first"] = channels_first
+    return _tangent(conv2d_bias_activation.rule, k, inputs, changes, y, activation, options)
+
+
+def _tangent(rule, k, inputs, changes, y, activation, options):
+    def run(*args, **more):
+        return rule(*args, **more, **options)
+
+    first = options["channels_first"]
+    return windowed_tangent(run, k, inputs, changes, y, activation, first)
+
+
 def _transpose_spec(x, w, bias, *, size, geometry, activation="linear", channels_first=False):
     shape = (x.shape[0], w.shape[-2], *size) if channels_first else (x.shape[0], *size, w.shape[-2])
     return shape, x.dtype
@@ -359,3 +374,12 @@ def conv2d_transpose_bias_activation(
         return dx, dw, db
 
     return narrowed(from_2d(k, y, rank, channels_first), dtype), backward
+
+
+@conv2d_transpose_bias_activation.forward
+def _conv_transpose_tangent(
+    k, inputs, changes, y, *, activation="linear", channels_first=False, **options
+):
+    options["channels_first"] = channels_first
+    rule = conv2d_transpose_bias_activation.rule
+    return _tangent(rule, k, inputs, changes, y, activation, options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.composite import composite
 from kerasmirror.autodiff.primitive import kernels_of, primitive
 from kerasmirror.core import checks, dtypes
@@ -67,7 +68,7 @@ def _ctc_spec(output, *, labels, label_lengths, times, blank):
     return (output.shape[0],), dtypes.result_type(output.dtype, "float32")
 
 
-@primitive("ctc_loss", spec=_ctc_spec)
+@primitive("ctc_loss", spec=_ctc_spec, tangent=tangents.reducing(lambda options: (1, 2)))
 def _ctc_loss(k, output, *, labels, label_lengths, times, blank):
     (wide,) = widened(output)
     loss, grad = k.ctc_loss(wide, labels, label_lengths, times, blank)
@@ -110,7 +111,11 @@ def ctc_decode(
     Source: Keras 3.15 `keras.ops.ctc_decode`.
     """
     owner = "ops.ctc_decode"
-    checks.one_of(strategy, ("greedy", "beam_search"), "strategy", owner=owner)
+    if strategy not in ("greedy", "beam_search"):
+        raise ValueError(
+            f"{owner}: Invalid strategy, it must be 'greedy' or 'beam_search'. "
+            f"Received: strategy={strategy!r}"
+        )
     beam_width = checks.positive_int(beam_width, "beam_width", owner=owner)
     top_paths = checks.positive_int(top_paths, "top_paths", owner=owner)
     inputs = float_tensor(inputs)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.ops.nn.precision import narrowed, widened
 
@@ -52,6 +55,25 @@ def affine(k, x, w, bias, *, activation="linear"):
     return narrowed(y if len(lead) == 1 else y.reshape(*lead, w.shape[1]), dtype), backward
 
 
+@affine.forward
+def _affine_tangent(k, inputs, changes, y, *, activation="linear"):
+    return windowed_tangent(affine.rule, k, inputs, changes, y, activation)
+
+
+def windowed_tangent(rule, k, inputs, changes, y, activation, channels_first=False, **options):
+    """The tangent of `activation(x * w + bias)`, `*` the bilinear `rule` (a product or a conv)."""
+    (x, w, _), (dx, dw, db) = inputs, changes
+    dy = None
+    for a, b in ((dx, w), (x, dw)):
+        if a is not None and b is not None:
+            dy = tangents.plus(dy, rule(k, a, b, None, activation="linear", **options)[0])
+    if db is not None:
+        if channels_first:
+            db = db.reshape(-1, *[1] * (y.ndim - 2))
+        dy = tangents.plus(dy, np.broadcast_to(db, y.shape))
+    return np.where(y > 0, dy, 0) if activation == "relu" else dy
+
+
 def _over_spec(x, w, bias, *, summed, activation="linear"):
     lead, inner = tuple(x.shape[:-summed]), tuple(x.shape[-summed:])
     if any(a not in (None, b) for a, b in zip(inner, w.shape[:summed], strict=True)):
@@ -84,3 +106,11 @@ def affine_over(k, x, w, bias, *, summed, activation="linear"):
         )
 
     return y.reshape(shape), restored
+
+
+@affine_over.forward
+def _affine_over_tangent(k, inputs, changes, y, *, summed, activation="linear"):
+    def run(*args, **options):
+        return affine_over.rule(*args, summed=summed, **options)
+
+    return windowed_tangent(run, k, inputs, changes, y, activation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 
 
@@ -9,7 +10,7 @@ def _rows_spec(table, indices, *, owner="embedding_rows"):
     return (*indices.shape, table.shape[1]), table.dtype
 
 
-@primitive("embedding_rows", spec=_rows_spec)
+@primitive("embedding_rows", spec=_rows_spec, tangent=tangents.linear_in(0))
 def embedding_rows(k, table, indices, *, owner="embedding_rows"):
     """`table[indices]`; -1 is the last row.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks, dtypes
 from kerasmirror.ops import shapes
@@ -56,7 +57,9 @@ def _one_hot_spec(x, *, num_classes, axis, dtype):
     return (*x.shape[:axis], num_classes, *x.shape[axis:]), dtype
 
 
-@primitive("one_hot", spec=_one_hot_spec)
+@primitive(
+    "one_hot", spec=_one_hot_spec, tangent=tangents.without_gradient("it takes whole numbers")
+)
 def _one_hot(k, x, *, num_classes, axis, dtype):
     return _dense_one_hot(x, num_classes, axis, dtype), None
 
@@ -66,7 +69,9 @@ def _multi_hot_spec(x, *, num_classes, axis, dtype):
     return shapes.reduced(shape, (1 if len(x.shape) > 1 else 0,)), dtype
 
 
-@primitive("multi_hot", spec=_multi_hot_spec)
+@primitive(
+    "multi_hot", spec=_multi_hot_spec, tangent=tangents.without_gradient("it takes whole numbers")
+)
 def _multi_hot(k, x, *, num_classes, axis, dtype):
     y = _dense_one_hot(x, num_classes, axis, dtype)
     return y.max(axis=1 if x.ndim > 1 else 0), None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks
 from kerasmirror.core.config import standardize_data_format
@@ -67,7 +68,9 @@ def _image(x, block_size, data_format, owner):
     """x with channels last, and whether it had them first."""
     first = standardize_data_format(data_format, owner) == "channels_first"
     if not isinstance(block_size, int) or block_size < 2:
-        checks.fail(owner, "block_size", "an int of at least 2", block_size)
+        raise ValueError(
+            f"{owner}: `block_size` must be at least 2, an int. Received: block_size={block_size!r}"
+        )
     x = to_tensor(x)
     if len(x.shape) != 4:
         raise ValueError(f"{owner}: `x` must have four axes. Received: x.shape={tuple(x.shape)}")
@@ -121,7 +124,7 @@ def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
     good = len(shape) == 3 and shape[2] in (None, p * q)
     if not good or (shape[1] is not None and shape[1] % cells):
         raise ValueError(
-            f"{owner}: `x` must have shape (batch, channels * {cells}, {p * q}) for these windows. "
+            f"{owner}: `x` must be 3D, (batch, channels * {cells}, {p * q}) for these windows. "
             f"Received: x.shape={shape}"
         )
     return _fold(x, size=size, window=window)
@@ -188,7 +191,7 @@ def _unfold_spec(x, *, window):
     return (n, _times(c, cells), None if p is None or q is None else p * q), x.dtype
 
 
-@primitive("unfold", spec=_unfold_spec)
+@primitive("unfold", spec=_unfold_spec, tangent=tangents.linear)
 def _unfold(k, x, *, window):
     size = x.shape[2:]
     places = _places(size, window, "ops.unfold")
@@ -204,7 +207,7 @@ def _fold_spec(x, *, size, window):
     return (x.shape[0], None if x.shape[1] is None else x.shape[1] // cells, *size), x.dtype
 
 
-@primitive("fold", spec=_fold_spec)
+@primitive("fold", spec=_fold_spec, tangent=tangents.linear)
 def _fold(k, x, *, size, window):
     places = _places(size, window, "ops.fold")
 

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
+from kerasmirror.ops.nn.dense import affine, windowed_tangent
+from kerasmirror.ops.nn.pool import max_pool_tangent
 
 LARGEST_WINDOW = 255  # places of a pooling that a byte can tell apart
 
@@ -49,6 +54,24 @@ def max_pool_dropout(k, x, *, pool, pair=None, rate=0.0, keep=True, flat=False):
         return (dx.reshape(shape),)
 
     return z.reshape(_pooled_shape(shape, pool, flat)), backward if keep else None
+
+
+def _dropped(k, dy, pair, rate):
+    """The change behind dropout, whose mask the same seed gives again."""
+    return k.dropout(np.ascontiguousarray(dy), pair, rate, None) if rate else dy
+
+
+@max_pool_dropout.forward
+def _max_pool_dropout_tangent(
+    k, inputs, changes, y, *, pool, pair=None, rate=0.0, keep=True, flat=False
+):
+    largest = k.max_pool2d(_four_axes(inputs[0]), pool)
+    dy = max_pool_tangent(_four_axes(inputs[0]), _four_axes(changes[0]), largest, pool)
+    return _dropped(k, dy, pair, rate).reshape(y.shape)
+
+
+def _four_axes(x):
+    return x if x.ndim == 4 else x[:, None]
 
 
 def _conv_spec(x, w, bias, *, geometry, activation, pool=None, pair=None, rate=0.0,
@@ -99,6 +122,22 @@ def conv2d_pool_dropout(
     return y.reshape(result), backward if keep else None
 
 
+@conv2d_pool_dropout.forward
+def _conv_pool_dropout_tangent(
+    k, inputs, changes, y, *, geometry, activation, pool=None, pair=None, rate=0.0, keep=True,
+    flat=False
+):  # fmt: skip
+    def conv(k, x, w, bias, activation):
+        x, w = (x[:, None], w[None]) if x.ndim == 3 else (x, w)
+        return (k.conv2d(x, w, bias, geometry, activation),)
+
+    z = conv(k, *inputs, activation)[0]
+    dz = windowed_tangent(conv, k, inputs, changes, z, activation)
+    if pool is not None:
+        dz = max_pool_tangent(z, dz, k.max_pool2d(z, pool), pool)
+    return _dropped(k, dz, pair, rate).reshape(y.shape)
+
+
 def _affine_spec(x, w, bias, *, pair=None, rate=0.0, keep=True):
     return (*x.shape[:-1], w.shape[1]), x.dtype
 
@@ -121,11 +160,23 @@ def affine_relu_dropout(k, x, w, bias, *, pair=None, rate=0.0, keep=True):
     return z.reshape(*x.shape[:-1], w.shape[1]), backward if keep else None
 
 
+@affine_relu_dropout.forward
+def _affine_relu_dropout_tangent(k, inputs, changes, y, *, pair=None, rate=0.0, keep=True):
+    z = affine.rule(k, *inputs, activation="relu")[0]
+    dz = windowed_tangent(affine.rule, k, inputs, changes, z, "relu")
+    rows = dz.reshape(-1, dz.shape[-1])
+    return _dropped(k, rows, pair, rate).reshape(y.shape)
+
+
 def _folded_spec(w, bias, mean, var, gamma, beta, *, epsilon):
     return [(w.shape, w.dtype), (mean.shape, w.dtype)]
 
 
-@primitive("batch_norm_weights", spec=_folded_spec)
+@primitive(
+    "batch_norm_weights",
+    spec=_folded_spec,
+    tangent=tangents.without_gradient("it is for prediction"),
+)
 def batch_norm_weights(k, w, bias, mean, var, gamma, beta, *, epsilon):
     """The weights and the bias of a layer with a batch normalization behind it, both in one.
 

@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import config
 from kerasmirror.core.symbolic import KerasTensor
@@ -19,6 +20,7 @@ from kerasmirror.core.tensor import Tensor
 from kerasmirror.kernels import scalar
 from kerasmirror.ops import shapes
 from kerasmirror.ops.nn.precision import narrowed, widened
+from kerasmirror.ops.numpy.shape import moveaxis
 from kerasmirror.ops.tensor import float_tensor, to_tensor
 
 
@@ -48,10 +50,11 @@ def categorical_crossentropy(target, output, from_logits=False, axis=-1):
 
 @export("ops.sparse_categorical_crossentropy", "ops.nn.sparse_categorical_crossentropy")
 def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
-    """`-log(p[target])` of each row, p the probabilities or `softmax(logits)` of the last axis.
+    """`-log(p[target])` of each row, p the probabilities or `softmax(logits)` along `axis`.
 
     Probabilities are clipped to [epsilon, 1 - epsilon], then divided by their sum.
-    Shapes: target (...) or (..., 1) of class numbers, output (..., K), result (...).
+    Shapes: target (...) or (..., 1) of class numbers, output with K classes along `axis`, result
+    as output without it.
     Raises: ValueError when shapes do not fit, or a class number is not in [0, K): Keras on
     TensorFlow raises or gives NaN there, by device.
     """
@@ -65,9 +68,10 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
             f"{owner}: `output` must have at least one axis. "
             f"Received: output.shape={tuple(output.shape)}"
         )
-    if axis != -1 and axis != rank - 1:
-        raise ValueError(f"{owner}: `axis` must be -1, the last one. Received: axis={axis}")
     output, from_logits = _find_logits(output, from_logits, "Softmax", name)
+    if axis != -1:
+        axis = shapes.canonical_axis(axis, rank, owner)
+        output = moveaxis(output, axis, -1) if axis != rank - 1 else output
     rows, expected = tuple(target.shape), tuple(output.shape[:-1])
     if len(rows) == rank and rows[-1] == 1:
         rows = rows[:-1]
@@ -161,7 +165,10 @@ def _axis_back(x, axis):
     return x if axis == x.ndim - 1 else np.ascontiguousarray(np.moveaxis(x, -1, axis))
 
 
-@primitive("cross_entropy_from_logits", spec=_rows_spec)
+_by_rows = tangents.reducing(lambda options: options.get("axis", -1))
+
+
+@primitive("cross_entropy_from_logits", spec=_rows_spec, tangent=_by_rows)
 def _from_logits(k, target, logits, *, axis):
     dtype = logits.dtype
     target, logits = (_axis_last(part, axis) for part in widened(target, logits))
@@ -181,7 +188,7 @@ def _from_logits(k, target, logits, *, axis):
     return narrowed(loss, dtype), backward
 
 
-@primitive("cross_entropy", spec=_rows_spec)
+@primitive("cross_entropy", spec=_rows_spec, tangent=_by_rows)
 def _from_probabilities(k, target, output, *, axis, epsilon):
     dtype = output.dtype
     target, output = widened(target, output)
@@ -215,7 +222,7 @@ def _sparse_spec(output, *, labels, epsilon=None):
     return output.shape[:-1], output.dtype
 
 
-@primitive("sparse_cross_entropy_from_logits", spec=_sparse_spec)
+@primitive("sparse_cross_entropy_from_logits", spec=_sparse_spec, tangent=_by_rows)
 def _sparse_from_logits(k, logits, *, labels):
     dtype = logits.dtype
     loss, p = k.sparse_cross_entropy_from_logits(*widened(logits), labels)
@@ -227,7 +234,7 @@ def _sparse_from_logits(k, logits, *, labels):
     return narrowed(loss, dtype), backward
 
 
-@primitive("sparse_cross_entropy", spec=_sparse_spec)
+@primitive("sparse_cross_entropy", spec=_sparse_spec, tangent=_by_rows)
 def _sparse_from_probabilities(k, output, *, labels, epsilon):
     dtype = output.dtype
     (output,) = widened(output)
@@ -247,7 +254,7 @@ def _sparse_from_probabilities(k, output, *, labels, epsilon):
 # --- binary ---------------------------------------------------------------------------------
 
 
-@primitive("binary_cross_entropy_from_logits", spec=shapes.same)
+@primitive("binary_cross_entropy_from_logits", spec=shapes.same, tangent=tangents.diagonal)
 def _binary_from_logits(k, target, logits):
     # max(x, 0) - x t + log(1 + e^-|x|) = softplus(x) - x t.
     dtype = logits.dtype
@@ -266,7 +273,7 @@ def _binary_from_logits(k, target, logits):
     return narrowed(loss, dtype), backward
 
 
-@primitive("binary_cross_entropy", spec=shapes.same)
+@primitive("binary_cross_entropy", spec=shapes.same, tangent=tangents.diagonal)
 def _binary_from_probabilities(k, target, output, *, epsilon):
     dtype = output.dtype
     target, output = widened(target, output)

@@ -5,9 +5,12 @@ Letters: x in, y out, gamma the scale, beta the shift, z = (x - mean) / sqrt(var
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.broadcasting import sum_to_shape
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import config
@@ -56,6 +59,15 @@ def _moments(k, x, *, axes, keepdims):
     if x.dtype != dtype:
         mean, var = (np.clip(part, -_HALF_MAX, _HALF_MAX) for part in (mean, var))
     return tuple(narrowed(part, dtype).reshape(shape) for part in (mean, var)), backward
+
+
+@_moments.forward
+def _moments_tangent(k, inputs, changes, y, *, axes, keepdims):
+    # d mean = mean(dx), d var = 2 mean((x - mean) dx)
+    (x,), (dx,) = widened(*inputs), widened(*changes)
+    centred = x - k.mean(x, axes, True)
+    dmean, dvar = k.mean(dx, axes, keepdims), k.mean(centred * dx, axes, keepdims)
+    return dmean, dvar * x.dtype.type(2)
 
 
 # --- batch ----------------------------------------------------------------------------------
@@ -118,6 +130,33 @@ def _batch_norm(k, x, mean, var, gamma, beta, *, axis, epsilon):
     return narrowed(_channels_at(y, axis), dtype), backward
 
 
+@_batch_norm.forward
+def _batch_norm_tangent(k, inputs, changes, y, *, axis, epsilon):
+    x, mean, var, gamma, beta = widened(*inputs)
+    dx, dmean, dvar, dgamma, dbeta = widened(*changes)
+    form = [-1 if i == axis else 1 for i in range(x.ndim)]
+    shaped = [None if v is None else v.reshape(form) for v in (mean, var, gamma)]
+    moved = [None if v is None else v.reshape(form) for v in (dmean, dvar, dgamma, dbeta)]
+    return _standardized_tangent(x, *shaped, dx, *moved, epsilon)
+
+
+def _standardized_tangent(x, mean, var, gamma, dx, dmean, dvar, dgamma, dbeta, epsilon):
+    """The change of gamma z + beta with z = (x - mean) (var + epsilon)^(-1/2)."""
+    inverse = 1 / np.sqrt(var + var.dtype.type(epsilon))
+    z = (x - mean) * inverse
+    dz = np.zeros_like(x)
+    if dx is not None:
+        dz += dx * inverse
+    if dmean is not None:
+        dz -= dmean * inverse
+    if dvar is not None:
+        dz -= z * (dvar * inverse * inverse / 2)
+    dy = dz if gamma is None else dz * gamma
+    if dgamma is not None:
+        dy = dy + z * dgamma
+    return dy if dbeta is None else dy + dbeta
+
+
 def _batch_norm_train_spec(x, gamma, beta, *, epsilon, relu=False):
     return [(x.shape, x.dtype), (x.shape[-1:], x.dtype), (x.shape[-1:], x.dtype)]
 
@@ -151,6 +190,19 @@ def batch_norm_train(k, x, gamma, beta, *, epsilon, relu=False):
     return tuple(narrowed(part, dtype) for part in (y, mean, var)), backward
 
 
+@batch_norm_train.forward
+def _batch_norm_train_tangent(k, inputs, changes, y, *, epsilon, relu=False):
+    x, gamma, _ = widened(*inputs)
+    dx, dgamma, dbeta = widened(*changes)
+    axes = tuple(range(x.ndim - 1))
+    mean, var = k.moments(x, axes, False)
+    dmean = dvar = None
+    if dx is not None:
+        dmean, dvar = k.mean(dx, axes, False), k.mean((x - mean) * dx, axes, False) * 2
+    dy = _standardized_tangent(x, mean, var, gamma, dx, dmean, dvar, dgamma, dbeta, epsilon)
+    return np.where(y[0] > 0, dy, 0) if relu else dy, dmean, dvar
+
+
 def _plus(total, more):
     return more if total is None else total + more
 
@@ -169,6 +221,13 @@ def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None, **kwarg
     rms_scaling = kwargs.pop("rms_scaling", False)
     if kwargs:
         raise TypeError(f"ops.layer_normalization: unknown arguments {sorted(kwargs)}")
+    if rms_scaling:
+        warnings.warn(
+            "You passed `rms_scaling=True`, which is deprecated: it leaves out the mean but "
+            "divides by the deviation from it. `keras.ops.rms_normalization` divides by the root "
+            "of the mean square.",
+            stacklevel=2,
+        )
     x, gamma, beta = float_tensor(x), _optional(gamma), _optional(beta)
     axes = _sorted_axes(axis, len(x.shape), "ops.layer_normalization")
     epsilon = config.epsilon() if epsilon is None else float(epsilon)
@@ -248,6 +307,28 @@ def _stretched(vector, shape, axes):
     return vector
 
 
+@_norm.forward
+def _norm_tangent(k, inputs, changes, y, *, axes, epsilon, kind):
+    x, gamma, beta = widened(*inputs)
+    dx, dgamma, dbeta = widened(*changes)
+    gamma, dgamma, dbeta = (_stretched(v, x.shape, axes) for v in (gamma, dgamma, dbeta))
+    mean = x.dtype.type(0) if kind == "rms" else k.mean(x, axes, True)
+    centred = x - mean
+    inverse = 1 / np.sqrt(k.mean(centred * centred, axes, True) + x.dtype.type(epsilon))
+    shifted = centred if kind == "centred" else x
+    dy = np.zeros_like(x)
+    if dx is not None:
+        # As in backward: d inverse = -inverse^3 mean(centred dx).
+        dshifted = dx - k.mean(dx, axes, True) if kind == "centred" else dx
+        weight = k.mean(centred * dx, axes, True) * (inverse * inverse * inverse)
+        dy = dshifted * inverse - shifted * weight
+    if gamma is not None:
+        dy = dy * gamma
+    if dgamma is not None:
+        dy = dy + shifted * inverse * dgamma
+    return dy if dbeta is None else dy + dbeta
+
+
 # --- by a norm ------------------------------------------------------------------------------
 
 
@@ -260,7 +341,7 @@ def normalize(x, axis=-1, order=2, epsilon=None):
     """
     if not isinstance(order, int) or isinstance(order, bool) or order < 1:
         raise ValueError(
-            f"ops.normalize: `order` must be an int of at least 1. Received: order={order!r}"
+            f"ops.normalize: Argument `order` must be an int >= 1. Received: order={order!r}"
         )
     x = float_tensor(x)
     if not len(x.shape):
@@ -279,7 +360,7 @@ def _expand_spec(x):
     return (1,), x.dtype
 
 
-@primitive("expand", spec=_expand_spec)
+@primitive("expand", spec=_expand_spec, tangent=tangents.linear)
 def _expand(k, x):
     return x.reshape(1), lambda dy, needs: (dy.reshape(()),)
 
@@ -303,3 +384,15 @@ def _normalize(k, x, *, axes, order, epsilon):
         return (narrowed((dy * inverse - slope * pull).astype(x.dtype), dtype),)
 
     return narrowed(y, dtype), backward
+
+
+@_normalize.forward
+def _normalize_tangent(k, inputs, changes, y, *, axes, order, epsilon):
+    (x,), (dx,) = widened(*inputs), widened(*changes)
+    size = np.abs(x)
+    norm = np.sum(size**order, axis=axes, keepdims=True) ** x.dtype.type(1 / order)
+    inverse = np.minimum(1 / norm, x.dtype.type(1 / epsilon))
+    # y = x / norm: dy = (dx - y d norm) / norm, where the norm is not held at epsilon
+    slope = np.sign(x) * (size * inverse) ** (order - 1)
+    dnorm = np.where(norm > epsilon, np.sum(slope * dx, axis=axes, keepdims=True), 0)
+    return ((dx - x * inverse * dnorm) * inverse).astype(x.dtype)

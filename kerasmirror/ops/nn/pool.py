@@ -10,6 +10,7 @@ import functools
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks
 from kerasmirror.core.config import standardize_data_format
@@ -119,7 +120,29 @@ def _max_pool(k, x, *, geometry, channels_first=False):
     return narrowed(from_2d(k, y, rank, channels_first), dtype), backward
 
 
-@primitive("average_pool", spec=_pool_spec)
+@_max_pool.forward
+def _max_pool_tangent(k, inputs, changes, y, *, geometry, channels_first=False):
+    rank = inputs[0].ndim - 2
+    x, dx, y = (to_2d(k, *widened(p), channels_first) for p in (inputs[0], changes[0], y))
+    return from_2d(k, max_pool_tangent(x, dx, y, geometry), rank, channels_first)
+
+
+def max_pool_tangent(x, dx, y, geometry):
+    """The change of the first largest value of each window, for arrays (N, H, W, C)."""
+    height, width = ((n - 1) * s for n, s in zip(geometry.out_size, geometry.stride, strict=True))
+    pads = ((0, 0), *geometry.pad, (0, 0))
+    filled, moved = np.pad(x, pads, constant_values=-np.inf), np.pad(dx, pads)
+    dy, open_windows = np.zeros_like(y), np.ones(y.shape, bool)
+    for r, s in np.ndindex(*geometry.window):
+        rows = slice(r, r + height + 1, geometry.stride[0])
+        columns = slice(s, s + width + 1, geometry.stride[1])
+        hit = open_windows & (filled[:, rows, columns] == y)
+        dy[hit] = moved[:, rows, columns][hit]
+        open_windows &= ~hit
+    return dy
+
+
+@primitive("average_pool", spec=_pool_spec, tangent=tangents.linear)
 def _average_pool(k, x, *, geometry, channels_first=False):
     rank, dtype = x.ndim - 2, x.dtype
     x = to_2d(k, *widened(x), channels_first)
@@ -184,7 +207,7 @@ def _stretch_spec(x, *, axis, size):
     return (*x.shape[:axis], size, *x.shape[axis + 1 :]), x.dtype
 
 
-@primitive("stretch_means", spec=_stretch_spec)
+@primitive("stretch_means", spec=_stretch_spec, tangent=tangents.linear)
 def _stretch_means(k, x, *, axis, size):
     dtype, shape = x.dtype, x.shape
     stretches = _stretches(shape[axis], size)
@@ -218,3 +241,13 @@ def _stretch_maxima(k, x, *, axis, size):
         return (narrowed(np.ascontiguousarray(np.moveaxis(dx, 0, axis)), dtype),)
 
     return y, backward
+
+
+@_stretch_maxima.forward
+def _stretch_maxima_tangent(k, inputs, changes, y, *, axis, size):
+    x, dx = (np.moveaxis(part, axis, 0) for part in (inputs[0], changes[0]))
+    parts = []
+    for stretch in _stretches(x.shape[0], size):
+        place = np.argmax(x[stretch], axis=0)[None]
+        parts.append(np.take_along_axis(dx[stretch], place, 0)[0])
+    return np.stack(parts, axis)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 
 
@@ -10,7 +11,7 @@ def _repeated_spec(x, *, counts):
     return tuple(sizes), x.dtype
 
 
-@primitive("repeat_places", spec=_repeated_spec)
+@primitive("repeat_places", spec=_repeated_spec, tangent=tangents.linear)
 def repeat_places(k, x, *, counts):
     """Each place of axis i `counts[i]` times in a row."""
     axes = [axis for axis, count in enumerate(counts) if count != 1]

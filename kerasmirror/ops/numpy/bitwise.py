@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
+from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.kernels import scalar
 from kerasmirror.ops import shapes
 from kerasmirror.ops.elementwise import without_gradient
 from kerasmirror.ops.tensor import is_float, operands, to_tensor
 
-_and = without_gradient("bitwise_and", scalar.bitwise_and)
-_or = without_gradient("bitwise_or", scalar.bitwise_or)
-_xor = without_gradient("bitwise_xor", scalar.bitwise_xor)
-_left = without_gradient("left_shift", scalar.left_shift)
-_right = without_gradient("right_shift", scalar.right_shift)
+_WHY = "it takes whole numbers"
+_and = without_gradient("bitwise_and", scalar.bitwise_and, _WHY)
+_or = without_gradient("bitwise_or", scalar.bitwise_or, _WHY)
+_xor = without_gradient("bitwise_xor", scalar.bitwise_xor, _WHY)
+_left = without_gradient("left_shift", scalar.left_shift, _WHY)
+_right = without_gradient("right_shift", scalar.right_shift, _WHY)
 
 
 def _whole(name, x, y):
     x, y = operands(x, y)
-    if is_float(x):
+    if is_float(x) and not isinstance(x, KerasTensor) and not isinstance(y, KerasTensor):
         raise TypeError(
             f"keras.ops.{name}: `x` and `y` must be whole numbers or booleans. "
             f"Received: their common dtype {x.dtype}"
@@ -44,7 +47,9 @@ def bitwise_xor(x, y):
     return _xor(*_whole("bitwise_xor", x, y))
 
 
-@primitive("bitwise_invert", spec=shapes.same)
+@primitive(
+    "bitwise_invert", spec=shapes.same, tangent=tangents.without_gradient("it takes whole numbers")
+)
 def _invert(k, x):
     # All bits set: -1 for signed numbers, the largest for unsigned ones, True.
     if x.dtype.kind == "b":
@@ -55,7 +60,7 @@ def _invert(k, x):
 
 def _inverted(name, x):
     x = to_tensor(x)
-    if is_float(x):
+    if is_float(x) and not isinstance(x, KerasTensor):
         raise TypeError(
             f"keras.ops.{name}: `x` must be whole numbers or booleans. Received: dtype={x.dtype}"
         )

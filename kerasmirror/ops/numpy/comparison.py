@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes
 from kerasmirror.kernels import scalar
@@ -50,13 +51,6 @@ def isneginf(x):
     return equal(x, -math.inf) if is_float(x) else isinf(x)
 
 
-@export("ops.isreal", "ops.numpy.isreal")
-def isreal(x):
-    """Whether the imaginary part is 0: true, as all tensors here are real."""
-    x = to_tensor(x)
-    return logical_or(equal(x, x), not_equal(x, x))
-
-
 @export("ops.signbit", "ops.numpy.signbit")
 def signbit(x):
     """Whether the sign bit is set, so that -0.0 counts as negative."""
@@ -66,7 +60,9 @@ def signbit(x):
     return _signbit(to_tensor(x, "float32"))
 
 
-@primitive("signbit", spec=shapes.broadcast_bool)
+@primitive(
+    "signbit", spec=shapes.broadcast_bool, tangent=tangents.without_gradient("booleans come out")
+)
 def _signbit(k, x):
     return k.map_scalar(scalar.less, x.view("int32"), 0), None
 

@@ -11,24 +11,25 @@ import functools
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.broadcasting import sum_to_shape
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.ops import shapes
 from kerasmirror.ops.numpy import elementwise, indexing, joining, reduction, shape
-from kerasmirror.ops.tensor import operands, strong_operands, to_tensor
+from kerasmirror.ops.tensor import is_complex, operands, strong_operands, to_tensor
 
 # --- matmul ---------------------------------------------------------------------------------
 
 
 def _product(k, a, b):
     """a @ b for float arrays of at least two axes; halves are multiplied as float32."""
+    if a.dtype.kind == "c" or b.dtype.kind == "c":
+        return np.matmul(a, b)
     if a.dtype.itemsize < 4:
         wide = k.matmul(k.cast(a, "float32"), k.cast(b, "float32"))
         return k.cast(wide, a.dtype)
-    if a.dtype.kind == "c":
-        return np.matmul(a, b)
     if b.ndim == 2 and a.ndim > 2:
         rows = k.matmul(a.reshape(-1, a.shape[-1]), b)
         return rows.reshape(*a.shape[:-1], b.shape[1])
@@ -36,11 +37,14 @@ def _product(k, a, b):
 
 
 def _turned(x):
-    """The adjoint, for real numbers the transpose."""
-    return (x.conj() if x.dtype.kind == "c" else x).swapaxes(-1, -2)
+    return x.swapaxes(-1, -2)
 
 
-@primitive("matmul", spec=lambda x1, x2: (shapes.matmul(x1.shape, x2.shape), x1.dtype))
+@primitive(
+    "matmul",
+    spec=lambda x1, x2: (shapes.matmul(x1.shape, x2.shape), x1.dtype),
+    tangent=tangents.multilinear,
+)
 def _matmul(k, x1, x2):
     if x1.shape[-1] != x2.shape[-2] or x1.ndim > 2 < x2.ndim:
         shapes.matmul(x1.shape, x2.shape)
@@ -63,6 +67,8 @@ def _matmul(k, x1, x2):
 def _computed_as_floats(x1, x2):
     """Both as floats, and the dtype of the result: whole numbers are multiplied as floats."""
     x1, x2 = to_tensor(x1), to_tensor(x2)
+    if x1.dtype == x2.dtype and is_complex(x1):
+        return x1, x2, x1.dtype
     result = dtypes.result_type(x1.dtype, x2.dtype)
     compute = dtypes.result_type(result, float)
     if compute != result:
@@ -147,14 +153,18 @@ def _regroup_spec(x, *, groups):
     return tuple(sizes), x.dtype
 
 
-@primitive("regroup", spec=_regroup_spec)
+@primitive("regroup", spec=_regroup_spec, tangent=tangents.linear)
 def _regroup(k, x, *, groups):
     before = x.shape
     after, _ = _regroup_spec(x, groups=groups)
     return x.reshape(after), lambda dy, needs: (dy.reshape(before),)
 
 
-@primitive("split_axes", spec=lambda y, x1, x2, *, sources: (_gathered(x1, x2, sources), y.dtype))
+@primitive(
+    "split_axes",
+    spec=lambda y, x1, x2, *, sources: (_gathered(x1, x2, sources), y.dtype),
+    tangent=tangents.linear_in(0),
+)
 def _split_axes(k, y, x1, x2, *, sources):
     # Takes x1 and x2 for their shapes alone, so that unknown sizes are found at run time.
     before = y.shape
@@ -228,6 +238,11 @@ def inner(x1, x2):
     rank1, rank2 = len(x1.shape), len(x2.shape)
     if not rank1 or not rank2:
         return to_tensor(elementwise.multiply(x1, x2), result)
+    if None not in (x1.shape[-1], x2.shape[-1]) and x1.shape[-1] != x2.shape[-1]:
+        raise ValueError(
+            "keras.ops.inner: the last dimension of both operands must have one size. "
+            f"Received: x1.shape={tuple(x1.shape)}, x2.shape={tuple(x2.shape)}"
+        )
     return to_tensor(_contract(x1, x2, (rank1 - 1,), (rank2 - 1,)), result)
 
 
@@ -322,7 +337,7 @@ def einsum(subscripts, *operands, **kwargs):
     result = dtypes.result_type(*[x.dtype for x in tensors])
     if result == "int8" and all(x.dtype == "int8" for x in tensors):
         result = "int32"
-    compute = result if result in dtypes.FLOAT_TYPES else "float64"
+    compute = result if dtypes.is_float_dtype(result) or "complex" in result else "float64"
     tensors = [to_tensor(x, compute) for x in tensors]
     inputs, output = _parsed(subscripts, tuple([len(x.shape) for x in tensors]))
     current, letters = _prepared(tensors[0], inputs[0], set("".join(inputs[1:])) | set(output))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from operator import index
 
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes
+from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.ops import shapes
 from kerasmirror.ops.numpy import elementwise, joining, repetition, shape
@@ -38,7 +41,7 @@ def copy(x):
     return _copy(to_tensor(x))
 
 
-@primitive("copy", spec=shapes.same)
+@primitive("copy", spec=shapes.same, tangent=tangents.linear)
 def _copy(k, x):
     return k.cast(x, x.dtype), lambda dy, needs: (dy,)
 
@@ -56,7 +59,11 @@ def _view_spec(x, *, dtype):
     return (*x.shape[:-1], None if last is None else last * old // new), dtype
 
 
-@primitive("view", spec=_view_spec)
+@primitive(
+    "view",
+    spec=_view_spec,
+    tangent=tangents.without_gradient("it reads the bytes as something else"),
+)
 def _view(k, x, *, dtype):
     return np.ascontiguousarray(x).view(dtypes.numpy_dtype(dtype)), None
 
@@ -101,7 +108,11 @@ def full(shape, fill_value, dtype=None):
     return repetition.broadcast_to(value, _known(shape, "keras.ops.full"))
 
 
-@primitive("constant_like", spec=lambda x, *, value, dtype: (x.shape, dtype))
+@primitive(
+    "constant_like",
+    spec=lambda x, *, value, dtype: (x.shape, dtype),
+    tangent=tangents.without_gradient("the values do not depend on its input"),
+)
 def _constant_like(k, x, *, value, dtype):
     return np.full(x.shape, value, dtypes.numpy_dtype(dtype)), None
 
@@ -256,8 +267,9 @@ def meshgrid(*x, indexing="xy"):
 
 @export("ops.eye", "ops.numpy.eye")
 def eye(N, M=None, k=0, dtype=None):
-    """An N x M matrix (N x N) with ones on the `k`-th diagonal."""
-    return Tensor(np.eye(int(N), None if M is None else int(M), int(k), _numpy_dtype(dtype)))
+    """An N x M matrix (N x N) with ones on the `k`-th diagonal. Raises: TypeError for floats."""
+    sizes = [None if n is None else index(n) for n in (N, M)]
+    return Tensor(np.eye(*sizes, index(k), _numpy_dtype(dtype)))
 
 
 @export("ops.identity", "ops.numpy.identity")
@@ -277,6 +289,8 @@ def vander(x, N=None, increasing=False):
     """A matrix whose row i holds the powers of `x[i]`: from N - 1 down to 0, or up from 0."""
     x = to_tensor(x)
     count = x.shape[0] if N is None else int(N)
+    if count is None:
+        return KerasTensor((None, None), x.dtype)
     powers = np.arange(count) if increasing else np.arange(count)[::-1]
     compute = dtypes.result_type(x.dtype, "float32")
     base = shape.expand_dims(to_tensor(x, compute), -1)

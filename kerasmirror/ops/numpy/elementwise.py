@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 
 import ml_dtypes
+import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.broadcasting import sum_to_shape
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes
@@ -29,24 +31,26 @@ from kerasmirror.ops.elementwise import (
 from kerasmirror.ops.tensor import (
     bool_tensor,
     float_tensor,
+    is_complex,
     is_float,
     operands,
     snapshot,
     strong_operands,
     to_tensor,
+    whole_numbers,
 )
 
 # --- two operands ---------------------------------------------------------------------------
 
 
-@primitive("add", spec=shapes.broadcast)
+@primitive("add", spec=shapes.broadcast, tangent=tangents.linear)
 def _add(k, x1, x2):
     y = mapped(k, "add", scalar.add, x1, x2)
     forms = x1.shape, x2.shape
     return y, lambda dy, needs: summed(k, needs, forms, lambda: dy, lambda: dy)
 
 
-@primitive("subtract", spec=shapes.broadcast)
+@primitive("subtract", spec=shapes.broadcast, tangent=tangents.linear)
 def _subtract(k, x1, x2):
     y = mapped(k, "subtract", scalar.subtract, x1, x2)
     form1, form2 = x1.shape, x2.shape
@@ -60,7 +64,7 @@ def _subtract(k, x1, x2):
     return y, backward
 
 
-@primitive("multiply", spec=shapes.broadcast)
+@primitive("multiply", spec=shapes.broadcast, tangent=tangents.multilinear)
 def _multiply(k, x1, x2):
     y = mapped(k, "multiply", scalar.multiply, x1, x2)
 
@@ -76,7 +80,7 @@ def _multiply(k, x1, x2):
     return y, backward
 
 
-@primitive("divide", spec=shapes.broadcast)
+@primitive("divide", spec=shapes.broadcast, tangent=tangents.diagonal)
 def _divide(k, x1, x2):
     y = mapped(k, "divide", scalar.divide, x1, x2)
     form = x1.shape
@@ -94,7 +98,7 @@ def _divide(k, x1, x2):
     return y, backward
 
 
-@primitive("power", spec=shapes.broadcast)
+@primitive("power", spec=shapes.broadcast, tangent=tangents.diagonal)
 def _power(k, x1, x2):
     y = mapped(k, "power", scalar.power, x1, x2)
 
@@ -116,8 +120,10 @@ def _power(k, x1, x2):
 
 
 def _extremum(name, formula, wins):
-    @primitive(name, spec=shapes.broadcast)
+    @primitive(name, spec=shapes.broadcast, tangent=tangents.diagonal)
     def rule(k, x1, x2):
+        if x1.dtype.kind == "c":
+            raise TypeError(f"keras.ops.{name}: complex numbers have no order. Received: {x1}")
         y = mapped(k, name, formula, x1, x2)
 
         def backward(dy, needs):
@@ -139,7 +145,7 @@ _maximum = _extremum("maximum", scalar.maximum, scalar.greater_equal)
 _minimum = _extremum("minimum", scalar.minimum, scalar.less_equal)
 
 
-@primitive("mod", spec=shapes.broadcast)
+@primitive("mod", spec=shapes.broadcast, tangent=tangents.diagonal)
 def _mod(k, x1, x2):
     y = mapped(k, "mod", scalar.mod, x1, x2)
 
@@ -154,7 +160,7 @@ def _mod(k, x1, x2):
     return y, backward
 
 
-@primitive("arctan2", spec=shapes.broadcast)
+@primitive("arctan2", spec=shapes.broadcast, tangent=tangents.diagonal)
 def _arctan2(k, x1, x2):
     y = mapped(k, "arctan2", scalar.arctan2, x1, x2)
 
@@ -175,7 +181,7 @@ def _arctan2(k, x1, x2):
     return y, backward
 
 
-@primitive("hypot", spec=shapes.broadcast)
+@primitive("hypot", spec=shapes.broadcast, tangent=tangents.diagonal)
 def _hypot(k, x1, x2):
     y = mapped(k, "hypot", scalar.hypot, x1, x2)
 
@@ -192,7 +198,7 @@ def _hypot(k, x1, x2):
     return y, backward
 
 
-@primitive("logaddexp", spec=shapes.broadcast)
+@primitive("logaddexp", spec=shapes.broadcast, tangent=tangents.diagonal)
 def _logaddexp(k, x1, x2):
     y = mapped(k, "logaddexp", scalar.logaddexp, x1, x2)
 
@@ -214,7 +220,7 @@ divide = binary("divide", _divide, float, doc="`x1 / x2`; whole numbers give flo
 true_divide = binary("true_divide", _divide, float, doc="`x1 / x2`, the same as `divide`.")
 floor_divide = binary(
     "floor_divide",
-    without_gradient("floor_divide", scalar.floor_divide),
+    without_gradient("floor_divide", scalar.floor_divide, "it is piecewise constant"),
     doc="`x1 / x2` rounded down; it has no gradient.",
 )
 maximum = binary("maximum", _maximum, doc="The larger of `x1` and `x2`; NaN if either is.")
@@ -322,9 +328,7 @@ def ldexp(x1, x2):
 
     Raises: TypeError when `x2` is not of a whole-number dtype.
     """
-    x2 = to_tensor(x2)
-    if x2.dtype not in dtypes.INT_TYPES:
-        raise TypeError(f"keras.ops.ldexp: `x2` must be whole numbers. Received: dtype={x2.dtype}")
+    x2 = whole_numbers(x2, "x2", "keras.ops.ldexp")
     x1, x2 = operands(x1, x2, float)
     return _multiply(x1, _power(to_tensor(2.0, x1.dtype), x2))
 
@@ -339,7 +343,7 @@ def nextafter(x1, x2):
     return to_tensor(_nextafter(to_tensor(x1, "float64"), to_tensor(x2, "float64")), x1.dtype)
 
 
-@primitive("nextafter", spec=shapes.broadcast)
+@primitive("nextafter", spec=shapes.broadcast, tangent=tangents.diagonal)
 def _nextafter(k, x1, x2):
     # A float's bits, read as a whole number, count the floats of its sign from zero upwards.
     forms = x1.shape, x2.shape
@@ -359,7 +363,7 @@ def _zeros(k, like):
 # --- one operand ----------------------------------------------------------------------------
 
 
-@primitive("negative", spec=shapes.same)
+@primitive("negative", spec=shapes.same, tangent=tangents.linear)
 def _negative(k, x):
     return k.map_scalar(scalar.negative, x), lambda dy, needs: (k.map_scalar(scalar.negative, dy),)
 
@@ -373,8 +377,38 @@ def negative(x):
 _absolute = elementwise("absolute", scalar.absolute, scalar.absolute_grad)
 
 
+_PARTS = {"complex64": "float32", "complex128": "float64"}
+
+
+def part_spec(x):
+    """Shape rule: the shape of complex numbers, the dtype of their parts."""
+    return x.shape, _PARTS[x.dtype]
+
+
+@primitive("complex_absolute", spec=part_spec)
+def _modulus(k, x):
+    y = np.abs(x)
+
+    def backward(dy, needs):
+        # d|z| = (a da + b db) / |z|, and 0 at 0
+        return (_unit(x, y) * dy,)
+
+    return y, backward
+
+
+def _unit(x, y):
+    return np.where(y == 0, 0, x / np.where(y == 0, 1, y)).astype(x.dtype)
+
+
+@_modulus.forward
+def _modulus_tangent(k, inputs, changes, y):
+    return (np.conjugate(_unit(inputs[0], y)) * changes[0]).real
+
+
 def _absolute_value(x):
     x = to_tensor(x)
+    if is_complex(x):
+        return _modulus(x)
     if x.dtype == "bool" or x.dtype.startswith("uint"):
         return snapshot(x)
     return _absolute(x)
@@ -394,11 +428,14 @@ def abs(x):
 
 @export("ops.fabs", "ops.numpy.fabs")
 def fabs(x):
-    """`|x|`, as floats."""
-    return _absolute(float_tensor(x))
+    """`|x|`, as floats. Raises: TypeError for complex numbers."""
+    x = float_tensor(x)
+    if is_complex(x):
+        raise TypeError(f"keras.ops.fabs: `x` must be real. Received: x.dtype={x.dtype}")
+    return _absolute(x)
 
 
-@primitive("sign", spec=shapes.same)
+@primitive("sign", spec=shapes.same, tangent=tangents.diagonal)
 def _sign(k, x):
     return k.map_scalar(scalar.sign, x), lambda dy, needs: (_zeros(k, dy),)
 
@@ -504,44 +541,6 @@ def _wide_float(x):
     return to_tensor(x, "float64") if x.dtype == "int64" else float_tensor(x)
 
 
-@export("ops.angle", "ops.numpy.angle")
-def angle(x):
-    """The angle of a real number in the complex plane: pi below 0, else 0."""
-    x = float_tensor(x)
-    zero = to_tensor(0.0, x.dtype)
-    # x * 0 keeps a NaN.
-    return _where(_less(x, zero), to_tensor(math.pi, x.dtype), _multiply(x, zero))
-
-
-def _real_part(x):
-    return snapshot(x)
-
-
-@export("ops.real", "ops.numpy.real")
-def real(x):
-    """The real part: `x`, as all tensors here are real."""
-    return _real_part(x)
-
-
-@export("ops.imag", "ops.numpy.imag")
-def imag(x):
-    """The imaginary part: 0, as all tensors here are real."""
-    x = to_tensor(x)
-    return _multiply(x, to_tensor(0, x.dtype))
-
-
-@export("ops.conj", "ops.numpy.conj")
-def conj(x):
-    """The complex conjugate: `x`, as all tensors here are real."""
-    return _real_part(x)
-
-
-@export("ops.conjugate", "ops.numpy.conjugate")
-def conjugate(x):
-    """The complex conjugate: `x`, as all tensors here are real."""
-    return _real_part(x)
-
-
 # --- choices --------------------------------------------------------------------------------
 
 
@@ -550,7 +549,7 @@ def _where_spec(condition, x1, x2):
     return shapes.broadcast_shapes(condition.shape, shape), dtype
 
 
-@primitive("where", spec=_where_spec)
+@primitive("where", spec=_where_spec, tangent=tangents.linear_in(1, 2))
 def _where(k, condition, x1, x2):
     try:
         y = k.where(condition, x1, x2)
@@ -568,11 +567,14 @@ def _where(k, condition, x1, x2):
     return y, backward
 
 
-_equal = without_gradient("equal", scalar.equal, spec=shapes.broadcast_bool)
-_less = without_gradient("less", scalar.less, spec=shapes.broadcast_bool)
+_WHY = "booleans come out"
+_equal = without_gradient("equal", scalar.equal, _WHY, spec=shapes.broadcast_bool)
+_less = without_gradient("less", scalar.less, _WHY, spec=shapes.broadcast_bool)
 
 
-@primitive("isnan", spec=shapes.broadcast_bool)
+@primitive(
+    "isnan", spec=shapes.broadcast_bool, tangent=tangents.without_gradient("booleans come out")
+)
 def _isnan(k, x):
     return k.map_scalar(scalar.isnan, x), None
 
@@ -583,7 +585,7 @@ def select_by(condition, x1, x2):
     return _where(bool_tensor(condition), x1, x2)
 
 
-@primitive("clip", spec=shapes.broadcast)
+@primitive("clip", spec=shapes.broadcast, tangent=tangents.diagonal)
 def _clip(k, x, low, high):
     y = k.clip(x, low, high)
 

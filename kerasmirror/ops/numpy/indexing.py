@@ -8,13 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable
 from kerasmirror.ops import shapes
 from kerasmirror.ops.numpy import elementwise, repetition, shape
-from kerasmirror.ops.tensor import snapshot, to_array, to_tensor
+from kerasmirror.ops.tensor import snapshot, to_array, to_tensor, whole_numbers
 
 # --- x[key] ---------------------------------------------------------------------------------
 
@@ -94,7 +95,7 @@ def _item_shape(sizes, key):
     return (*result[:first], *joint, *result[first:])
 
 
-@primitive("get_item", spec=_item_spec)
+@primitive("get_item", spec=_item_spec, tangent=tangents.linear)
 def _get_item(k, x, *, key):
     form = x.shape
     return k.get_at(x, key), lambda dy, needs: (k.add_at(form, key, dy),)
@@ -107,7 +108,7 @@ def _take_spec(x, indices, *, axis):
     return (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype
 
 
-@primitive("take", spec=_take_spec)
+@primitive("take", spec=_take_spec, tangent=tangents.linear_in(0))
 def _take(k, x, indices, *, axis):
     size = x.shape[axis]
     if indices.size and not (-size <= indices.min() and indices.max() < size):
@@ -134,18 +135,11 @@ def take(x, indices, axis=None):
 
     Raises: IndexError for an index outside the axis.
     """
-    x, indices = to_tensor(x), _whole(indices, "keras.ops.take")
+    x, indices = to_tensor(x), whole_numbers(indices, "indices", "keras.ops.take")
     if axis is None:
         x, axis = shape.ravel(x), 0
     axis = shapes.canonical_axis(axis, len(x.shape), "keras.ops.take")
     return _take(x, indices, axis=axis)
-
-
-def _whole(indices, owner):
-    indices = to_tensor(indices)
-    if "int" in indices.dtype:
-        return indices
-    raise TypeError(f"{owner}: `indices` must be whole numbers. Received: dtype={indices.dtype}")
 
 
 def _along_spec(x, indices, *, axis):
@@ -156,7 +150,7 @@ def _along_spec(x, indices, *, axis):
     return tuple(result), x.dtype
 
 
-@primitive("take_along_axis", spec=_along_spec)
+@primitive("take_along_axis", spec=_along_spec, tangent=tangents.linear_in(0))
 def _take_along_axis(k, x, indices, *, axis):
     form = x.shape
     # x is stretched by the caller, so that every other axis has the result's size.
@@ -173,7 +167,8 @@ def take_along_axis(x, indices, axis=None):
     None: of the flat tensor, with one axis of indices.
     Raises: ValueError when `x` and `indices` differ in their number of axes.
     """
-    x, indices = to_tensor(x), _whole(indices, "keras.ops.take_along_axis")
+    x = to_tensor(x)
+    indices = whole_numbers(indices, "indices", "keras.ops.take_along_axis")
     if axis is None:
         x, axis = shape.ravel(x), 0
     if len(indices.shape) != len(x.shape):
@@ -202,7 +197,7 @@ def where(condition, x1=None, x2=None):
         return nonzero(condition)
     if x1 is None or x2 is None:
         raise ValueError(
-            "keras.ops.where: `x1` and `x2` must be given both or neither. "
+            "keras.ops.where: `x1` and `x2` either both should be `None` or both given. "
             f"Received: x1={x1}, x2={x2}"
         )
     return elementwise.select_by(condition, x1, x2)
@@ -244,8 +239,9 @@ def unravel_index(indices, shape):
         raise ValueError(
             f"keras.ops.unravel_index: `shape` must be known in full. Received: shape={shape}"
         )
-    rest, places = _whole(indices, "keras.ops.unravel_index"), []
+    rest, places = whole_numbers(indices, "indices", "keras.ops.unravel_index"), []
     for size in reversed(shape):
+        size = to_tensor(size, rest.dtype)
         places.append(elementwise.mod(rest, size))
         rest = elementwise.floor_divide(rest, size)
     return tuple(reversed(places))
@@ -264,7 +260,7 @@ def _diagonal_spec(x, *, offset):
     return (*x.shape[:-2], _diagonal_length(*x.shape[-2:], offset)), x.dtype
 
 
-@primitive("diagonal", spec=_diagonal_spec)
+@primitive("diagonal", spec=_diagonal_spec, tangent=tangents.linear)
 def _diagonal(k, x, *, offset):
     form, dtype = x.shape, x.dtype
     places = np.arange(_diagonal_length(*form[-2:], offset))
@@ -295,7 +291,7 @@ def _diag_spec(x, *, offset):
     return (size, size), x.dtype
 
 
-@primitive("diag", spec=_diag_spec)
+@primitive("diag", spec=_diag_spec, tangent=tangents.linear)
 def _diag(k, x, *, offset):
     size = x.shape[0] + abs(offset)
     places = np.arange(x.shape[0])
@@ -324,7 +320,7 @@ def diagflat(x, k=0):
     return _diag(shape.ravel(x), offset=int(k))
 
 
-@primitive("triangle", spec=shapes.same)
+@primitive("triangle", spec=shapes.same, tangent=tangents.linear)
 def _triangle(k, x, *, offset, lower):
     mask = np.tri(*x.shape[-2:], offset if lower else offset - 1, dtype=bool)
     keep = mask if lower else ~mask

@@ -5,8 +5,10 @@ from __future__ import annotations
 from numbers import Integral
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes
+from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.ops import shapes
 from kerasmirror.ops.numpy.shape import expand_dims, ravel
 from kerasmirror.ops.tensor import _stack, snapshot, to_array, to_tensor
@@ -29,7 +31,7 @@ def _concatenate_spec(*xs, axis):
     return shapes.concatenated([x.shape for x in xs], axis), xs[0].dtype
 
 
-@primitive("concatenate", spec=_concatenate_spec)
+@primitive("concatenate", spec=_concatenate_spec, tangent=tangents.linear)
 def _concatenate(k, *xs, axis):
     try:
         y = k.concatenate(xs, axis)
@@ -139,7 +141,7 @@ def _sectionsizes_of(shape, sections, axis):
     return [size // sections] * sections
 
 
-@primitive("split", spec=_split_spec)
+@primitive("split", spec=_split_spec, tangent=tangents.linear)
 def _split(k, x, *, sections, axis):
     sizes = _sectionsizes_of(x.shape, sections, axis)
     shape, dtype = x.shape, x.dtype
@@ -186,10 +188,7 @@ def array_split(x, indices_or_sections, axis=0):
     x = snapshot(x)
     size = x.shape[shapes.canonical_axis(axis, len(x.shape), "keras.ops.array_split")]
     if size is None:
-        raise ValueError(
-            "keras.ops.array_split: the axis must have a known size. "
-            f"Received: x.shape={x.shape}, axis={axis}"
-        )
+        return [KerasTensor(x.shape, x.dtype) for _ in range(indices_or_sections)]
     each, longer = divmod(size, indices_or_sections)
     ends = [i * each + min(i, longer) for i in range(1, indices_or_sections)]
     return _pieces(x, ends, axis, "keras.ops.array_split")

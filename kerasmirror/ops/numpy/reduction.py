@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.kernels import scalar
 from kerasmirror.ops import shapes
-from kerasmirror.ops.numpy import comparison, elementwise
-from kerasmirror.ops.tensor import bool_tensor, float_tensor, is_float, to_tensor
+from kerasmirror.ops.numpy import comparison, elementwise, repetition
+from kerasmirror.ops.tensor import bool_tensor, float_tensor, is_complex, is_float, to_tensor
 
 _WIDE = {
     "bool": "int32",
@@ -37,6 +40,9 @@ def _spec(x, *, axes, keepdims):
     return shapes.reduced(x.shape, axes, keepdims), x.dtype
 
 
+_reducing = tangents.reducing(lambda options: options["axes"])
+
+
 def _spread(k, dy, shape, axes):
     """The gradient of a sum: dy again and again along the reduced axes."""
     return k.broadcast_to(dy.reshape(shapes.reduced(shape, axes, keepdims=True)), shape)
@@ -45,13 +51,13 @@ def _spread(k, dy, shape, axes):
 # --- sums -----------------------------------------------------------------------------------
 
 
-@primitive("sum", spec=_spec)
+@primitive("sum", spec=_spec, tangent=tangents.linear)
 def _sum(k, x, *, axes, keepdims):
     shape = x.shape
     return k.sum(x, axes, keepdims), lambda dy, needs: (_spread(k, dy, shape, axes),)
 
 
-@primitive("mean", spec=_spec)
+@primitive("mean", spec=_spec, tangent=tangents.linear)
 def _mean(k, x, *, axes, keepdims):
     shape = x.shape
 
@@ -66,7 +72,7 @@ def _count(shape, axes):
     return shapes.size_of([shape[axis] for axis in axes])
 
 
-@primitive("variance", spec=_spec)
+@primitive("variance", spec=_spec, tangent=_reducing)
 def _variance(k, x, *, axes, keepdims):
     mean, variance = k.moments(x, axes, True)
 
@@ -79,7 +85,7 @@ def _variance(k, x, *, axes, keepdims):
     return variance.reshape(shapes.reduced(x.shape, axes, keepdims)), backward
 
 
-@primitive("prod", spec=_spec)
+@primitive("prod", spec=_spec, tangent=_reducing)
 def _prod(k, x, *, axes, keepdims):
     def backward(dy, needs):
         # Each element's gradient is the product of all others: those before times those after.
@@ -112,7 +118,7 @@ def sum(x, axis=None, keepdims=False):
 def mean(x, axis=None, keepdims=False):
     """The mean over `axis`; whole numbers give float32."""
     x = to_tensor(x)
-    if not is_float(x):
+    if not is_float(x) and not is_complex(x):
         x = to_tensor(x, dtypes.result_type(x.dtype, "float32"))
     return _mean(
         x, axes=shapes.canonical_axes(axis, len(x.shape), "keras.ops.mean"), keepdims=keepdims
@@ -121,18 +127,19 @@ def mean(x, axis=None, keepdims=False):
 
 @export("ops.var", "ops.numpy.var")
 def var(x, axis=None, keepdims=False):
-    """The mean squared distance to the mean over `axis`."""
+    """The mean of `|x - mean(x)|**2` over `axis`."""
     x = float_tensor(x)
     axes = shapes.canonical_axes(axis, len(x.shape), "keras.ops.var")
+    if is_complex(x):
+        centred = elementwise.absolute(elementwise.subtract(x, mean(x, axis, keepdims=True)))
+        return to_tensor(mean(elementwise.square(centred), axis, keepdims), x.dtype)
     return _variance(x, axes=axes, keepdims=keepdims)
 
 
 @export("ops.std", "ops.numpy.std")
 def std(x, axis=None, keepdims=False):
     """The square root of the variance over `axis`."""
-    x = float_tensor(x)
-    axes = shapes.canonical_axes(axis, len(x.shape), "keras.ops.std")
-    return elementwise.sqrt(_variance(x, axes=axes, keepdims=keepdims))
+    return elementwise.sqrt(var(x, axis, keepdims))
 
 
 @export("ops.prod", "ops.numpy.prod")
@@ -183,7 +190,7 @@ def count_nonzero(x, axis=None):
 
 
 def _extremum(name, kernel):
-    @primitive(name, spec=_spec)
+    @primitive(name, spec=_spec, tangent=_reducing)
     def rule(k, x, *, axes, keepdims):
         if not x.size:
             raise ValueError(
@@ -209,7 +216,12 @@ _min = _extremum("min", "min")
 
 def _largest(x, axis, keepdims, initial, owner, run, either):
     x = to_tensor(x)
-    y = run(x, axes=shapes.canonical_axes(axis, len(x.shape), owner), keepdims=keepdims)
+    axes = shapes.canonical_axes(axis, len(x.shape), owner)
+    if initial is not None and 0 in x.shape:
+        reduced = shapes.reduced(x.shape, axes, keepdims)
+        if 0 not in reduced and None not in reduced:
+            return repetition.broadcast_to(to_tensor(initial, x.dtype), reduced)
+    y = run(x, axes=axes, keepdims=keepdims)
     if initial is None:
         return y
     if x.dtype == "bool":
@@ -258,12 +270,12 @@ def _place_spec(x, *, axis, keepdims):
     return shapes.reduced(x.shape, axes, keepdims), "int32"
 
 
-@primitive("argmax", spec=_place_spec)
+@primitive("argmax", spec=_place_spec, tangent=tangents.without_gradient("whole numbers come out"))
 def _argmax(k, x, *, axis, keepdims):
     return k.argmax(x, axis, keepdims), None
 
 
-@primitive("argmin", spec=_place_spec)
+@primitive("argmin", spec=_place_spec, tangent=tangents.without_gradient("whole numbers come out"))
 def _argmin(k, x, *, axis, keepdims):
     return k.argmin(x, axis, keepdims), None
 
@@ -289,12 +301,12 @@ def argmin(x, axis=None, keepdims=False):
 # --- truth ----------------------------------------------------------------------------------
 
 
-@primitive("all", spec=_spec)
+@primitive("all", spec=_spec, tangent=tangents.without_gradient("booleans come out"))
 def _all(k, x, *, axes, keepdims):
     return k.all(x, axes, keepdims), None
 
 
-@primitive("any", spec=_spec)
+@primitive("any", spec=_spec, tangent=tangents.without_gradient("booleans come out"))
 def _any(k, x, *, axes, keepdims):
     return k.any(x, axes, keepdims), None
 
@@ -331,7 +343,7 @@ def _flat_or_same(x, *, axis):
     return (shapes.size_of(x.shape),) if axis is None else x.shape, x.dtype
 
 
-@primitive("cumsum", spec=_flat_or_same)
+@primitive("cumsum", spec=_flat_or_same, tangent=tangents.linear)
 def _cumsum(k, x, *, axis):
     shape = x.shape
 
@@ -357,12 +369,23 @@ def _cumprod(k, x, *, axis):
     return y, backward
 
 
+@_cumprod.forward
+def _cumprod_tangent(k, inputs, changes, y, *, axis):
+    # d y_j = y_j sum of dx_i / x_i for i <= j; as in backward, an x_i that is 0 adds nothing
+    (x,), (dx,) = inputs, changes
+    zero = x == 0
+    shares = np.where(zero, 0, dx / np.where(zero, 1, x)).astype(x.dtype)
+    return y * k.cumsum(shares, axis)
+
+
 def _cumulative(run, x, axis, dtype, owner):
     x = to_tensor(x)
     if dtype is not None:
         x = to_tensor(x, dtypes.standardize_dtype(dtype))
     if x.dtype == "bool":
         x = to_tensor(x, "int32")
+    if isinstance(axis, (tuple, list)) and len(axis) == 1:
+        (axis,) = axis
     if axis is not None:
         axis = shapes.canonical_axis(axis, len(x.shape), owner)
     return run(x, axis=axis)

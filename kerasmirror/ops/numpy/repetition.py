@@ -5,6 +5,7 @@ from __future__ import annotations
 from numbers import Integral
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.broadcasting import sum_to_shape
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.ops import shapes
@@ -27,7 +28,7 @@ def _cannot_stretch(source, target):
     )
 
 
-@primitive("broadcast_to", spec=_broadcast_to_spec)
+@primitive("broadcast_to", spec=_broadcast_to_spec, tangent=tangents.linear)
 def _broadcast_to(k, x, *, shape):
     source = x.shape
     try:
@@ -50,7 +51,9 @@ def _repeat_spec(x, *, repeats, axis):
     n = shape[axis]
     if isinstance(repeats, int):
         shape[axis] = None if n is None else n * repeats
-    elif n not in (None, len(repeats)):
+    elif n is None:
+        shape[axis] = None
+    elif n != len(repeats):
         raise ValueError(
             "keras.ops.repeat: `repeats` must be one int or one for each place of the axis. "
             f"Received: repeats={repeats}, x.shape={tuple(x.shape)}, axis={axis}"
@@ -60,7 +63,7 @@ def _repeat_spec(x, *, repeats, axis):
     return tuple(shape), x.dtype
 
 
-@primitive("repeat", spec=_repeat_spec)
+@primitive("repeat", spec=_repeat_spec, tangent=tangents.linear)
 def _repeat(k, x, *, repeats, axis):
     _repeat_spec(x, repeats=repeats, axis=axis)
     shape = x.shape
@@ -106,7 +109,7 @@ def _tile_spec(x, *, repeats):
     return tuple(sizes), x.dtype
 
 
-@primitive("tile", spec=_tile_spec)
+@primitive("tile", spec=_tile_spec, tangent=tangents.linear)
 def _tile(k, x, *, repeats):
     shape = x.shape
 
@@ -151,6 +154,13 @@ def _pad(k, x, *, widths, mode, value):
     return k.pad(x, widths, mode=mode), backward
 
 
+@_pad.forward
+def _pad_tangent(k, inputs, changes, y, *, widths, mode, value):
+    if mode == "constant":
+        return k.pad(changes[0], widths, 0)
+    return k.pad(changes[0], widths, mode=mode)
+
+
 _PAD_MODES = ("constant", "reflect", "symmetric", "edge", "wrap", "circular")
 
 
@@ -158,9 +168,9 @@ _PAD_MODES = ("constant", "reflect", "symmetric", "edge", "wrap", "circular")
 def pad(x, pad_width, mode="constant", constant_values=None):
     """`x` with `pad_width` more places before and after each axis.
 
-    `pad_width` is one int, one pair, or a pair (before, after) for each axis. `mode` fills them
-    with `constant_values` (0), or with values of `x`: "reflect" (without the edge), "symmetric"
-    (with it), "edge", "wrap" or "circular".
+    `pad_width` is one int, one pair (before, after) for all axes, or one for each axis. `mode`
+    fills them with `constant_values` (0), or with values of `x`: "reflect" (without the edge),
+    "symmetric" (with it), "edge", "wrap" or "circular".
     Raises: ValueError for another mode, and for `constant_values` without mode "constant".
     """
     x = to_tensor(x)
@@ -170,8 +180,8 @@ def pad(x, pad_width, mode="constant", constant_values=None):
         )
     if constant_values is not None and mode != "constant":
         raise ValueError(
-            'keras.ops.pad: `constant_values` goes with mode="constant" only. '
-            f"Received: mode={mode!r}"
+            "keras.ops.pad: Argument `constant_values` can only be provided when "
+            f"`mode == 'constant'`. Received: mode={mode!r}"
         )
     value = 0 if constant_values is None else to_array(constant_values).item()
     widths = _pad_widths(pad_width, len(x.shape))
@@ -191,7 +201,7 @@ def _pad_widths(pad_width, rank):
     good = array.size and array.dtype.kind in "iu" and not (array < 0).any()
     if good and array.ndim <= 1 and array.size == 1:
         return ((int(array.reshape(-1)[0]),) * 2,) * rank
-    if good and array.shape == (2,) and rank == 1:
+    if good and array.shape == (2,):
         array = array.reshape(1, 2)
     if good and array.shape in ((1, 2), (rank, 2)):
         pairs = tuple([(int(a), int(b)) for a, b in array])

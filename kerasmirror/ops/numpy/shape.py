@@ -5,7 +5,9 @@ from __future__ import annotations
 from numbers import Integral
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
+from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.ops import shapes
 from kerasmirror.ops.tensor import snapshot, to_array, to_tensor
 
@@ -16,7 +18,7 @@ def _reshape_spec(x, *, newshape):
     return shapes.reshaped(x.shape, newshape), x.dtype
 
 
-@primitive("reshape", spec=_reshape_spec)
+@primitive("reshape", spec=_reshape_spec, tangent=tangents.linear)
 def _reshape(k, x, *, newshape):
     shape = x.shape
     try:
@@ -24,6 +26,8 @@ def _reshape(k, x, *, newshape):
     except ValueError:
         shapes.reshaped(shape, newshape)
         raise
+    if min(newshape, default=0) < -1:
+        shapes.reshaped(shape, newshape)  # NumPy takes any negative size for -1
     return y, lambda dy, needs: (dy.reshape(shape),)
 
 
@@ -31,17 +35,32 @@ def sizes_of(shape, owner):
     """`shape` as a tuple of ints; an unknown size is -1."""
     if isinstance(shape, Integral):
         return (int(shape),)
+    if isinstance(shape, KerasTensor):
+        if len(shape.shape) != 1 or shape.shape[0] is None:
+            raise ValueError(
+                f"{owner}: a shape that is a placeholder must have one axis of a known size. "
+                f"Received: {shape}"
+            )
+        return (None,) * shape.shape[0]
     sizes = to_array(shape).tolist() if hasattr(shape, "dtype") else shape
     try:
-        return tuple([-1 if n is None else int(n) for n in sizes])
+        return tuple([-1 if n is None else _size(n) for n in sizes])
     except (TypeError, ValueError):
         raise ValueError(f"{owner}: a shape must hold ints. Received: {shape!r}") from None
+
+
+def _size(n):
+    return None if isinstance(n, KerasTensor) else int(n)
 
 
 @export("ops.reshape", "ops.numpy.reshape")
 def reshape(x, newshape):
     """The same values, in row-major order, as `newshape`; one size may be -1 (what is left)."""
-    return _reshape(snapshot(x), newshape=sizes_of(newshape, "keras.ops.reshape"))
+    sizes = sizes_of(newshape, "keras.ops.reshape")
+    if None in sizes:  # a size that a placeholder will give
+        x = to_tensor(x)
+        return KerasTensor(tuple([None if n == -1 else n for n in sizes]), x.dtype)
+    return _reshape(snapshot(x), newshape=sizes)
 
 
 @export("ops.ravel", "ops.numpy.ravel")
@@ -57,7 +76,11 @@ def _expanded(shape, axes):
     return tuple(shape)
 
 
-@primitive("expand_dims", spec=lambda x, *, axes: (_expanded(x.shape, axes), x.dtype))
+@primitive(
+    "expand_dims",
+    spec=lambda x, *, axes: (_expanded(x.shape, axes), x.dtype),
+    tangent=tangents.linear,
+)
 def _expand_dims(k, x, *, axes):
     shape = x.shape
     return x.reshape(_expanded(shape, axes)), lambda dy, needs: (dy.reshape(shape),)
@@ -84,7 +107,9 @@ def _squeezed(shape, axes):
     return shapes.reduced(shape, axes)
 
 
-@primitive("squeeze", spec=lambda x, *, axes: (_squeezed(x.shape, axes), x.dtype))
+@primitive(
+    "squeeze", spec=lambda x, *, axes: (_squeezed(x.shape, axes), x.dtype), tangent=tangents.linear
+)
 def _squeeze(k, x, *, axes):
     shape = x.shape
     return x.reshape(_squeezed(shape, axes)), lambda dy, needs: (dy.reshape(shape),)
@@ -100,6 +125,11 @@ def squeeze(x, axis=None):
     axes = None
     if axis is not None:
         axes = shapes.canonical_axes(axis, len(x.shape), "keras.ops.squeeze")
+        if any([x.shape[a] is None for a in axes]):
+            raise ValueError(
+                "keras.ops.squeeze: `axis` must name axes of size 1, and known to be so. "
+                f"Received: x.shape={tuple(x.shape)}, axis={axis}"
+            )
     return _squeeze(x, axes=axes)
 
 
@@ -110,7 +140,7 @@ def _transpose_spec(x, *, axes):
     return tuple([x.shape[axis] for axis in axes]), x.dtype
 
 
-@primitive("transpose", spec=_transpose_spec)
+@primitive("transpose", spec=_transpose_spec, tangent=tangents.linear)
 def _transpose(k, x, *, axes):
     def backward(dy, needs):
         back = [0] * len(axes)
@@ -132,11 +162,11 @@ def transpose(x, axes=None):
     rank = len(x.shape)
     if not axes:
         return _transpose(x, axes=tuple(range(rank))[::-1])
-    order = shapes.canonical_axes(tuple(axes), rank, "keras.ops.transpose", "axes")
-    if len(order) != rank:
+    order = tuple([shapes.canonical_axis(a, rank, "keras.ops.transpose", "axes") for a in axes])
+    if len(order) != rank or len(set(order)) != rank:
         raise ValueError(
-            "keras.ops.transpose: `axes` must name each axis once. "
-            f"Received: x.shape={x.shape}, axes={axes}"
+            "keras.ops.transpose: `axes` must be a valid permutation of the axes. "
+            f"Received: x.shape={x.shape}, axes={list(axes)}"
         )
     return _transpose(x, axes=order)
 
@@ -173,7 +203,7 @@ def moveaxis(x, source, destination):
     return _transpose(x, axes=tuple(order))
 
 
-@primitive("flip", spec=shapes.same)
+@primitive("flip", spec=shapes.same, tangent=tangents.linear)
 def _flip(k, x, *, axes):
     return k.flip(x, axes), lambda dy, needs: (k.flip(dy, axes),)
 
@@ -220,7 +250,7 @@ def rot90(array, k=1, axes=(0, 1)):
     return flip(swapaxes(array, first, second), second) if k == 3 else array
 
 
-@primitive("roll", spec=shapes.same)
+@primitive("roll", spec=shapes.same, tangent=tangents.linear)
 def _roll(k, x, *, shift, axis):
     back = tuple([-s for s in shift]) if isinstance(shift, tuple) else -shift
     return k.roll(x, shift, axis), lambda dy, needs: (k.roll(dy, back, axis),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes
 from kerasmirror.core.symbolic import KerasTensor
@@ -32,7 +33,12 @@ def _sort(k, x):
     return k.take_along_axis(x, order, axis), backward
 
 
-@primitive("argsort", spec=as_int32)
+@_sort.forward
+def _sort_tangent(k, inputs, changes, y):
+    return np.take_along_axis(changes[0], k.argsort(inputs[0]).astype("int64"), -1)
+
+
+@primitive("argsort", spec=as_int32, tangent=tangents.without_gradient("whole numbers come out"))
 def _argsort(k, x):
     return k.argsort(x), None
 
@@ -67,11 +73,24 @@ def argpartition(x, kth, axis=-1):
     """Positions along `axis` such that the `kth` value is in its place, smaller ones before it.
 
     The positions sort `x` in full, which is one of the orders that do.
+    Raises: ValueError for a `kth` outside the axis.
     """
+    x = to_tensor(x)
+    if isinstance(kth, (tuple, list)):
+        raise ValueError(f"keras.ops.argpartition: `kth` must be an int. Received: kth={kth}")
+    size = shapes.size_of(x.shape) if axis is None else x.shape[axis] if x.shape else 1
+    if isinstance(x, Tensor) and not -size <= kth < size:
+        raise ValueError(
+            f"keras.ops.argpartition: `kth` must be within [{-size}, {size}). Received: kth={kth}"
+        )
     return argsort(x, axis)
 
 
-@primitive("searchsorted", spec=lambda edges, values, *, side: (values.shape, "int32"))
+@primitive(
+    "searchsorted",
+    spec=lambda edges, values, *, side: (values.shape, "int32"),
+    tangent=tangents.without_gradient("whole numbers come out"),
+)
 def _searchsorted(k, edges, values, *, side):
     return k.searchsorted(edges, values, side), None
 
@@ -97,13 +116,24 @@ def searchsorted(sorted_sequence, values, side="left"):
 
 @export("ops.digitize", "ops.numpy.digitize")
 def digitize(x, bins):
-    """How many of the ascending `bins` are at most `x` (int32)."""
+    """How many of the ascending `bins` are at most `x` (int32).
+
+    Raises: ValueError unless `bins` has one axis.
+    """
     x = to_tensor(x)
+    if isinstance(bins, KerasTensor) or len(getattr(bins, "shape", (0,))) != 1:
+        if len(bins.shape) != 1:
+            raise ValueError(
+                f"keras.ops.digitize: `bins` must have one axis. Received: {tuple(bins.shape)}"
+            )
+        return KerasTensor(x.shape, "int32")
     edges = np.asarray([float(edge) for edge in to_array(bins)])
     return _searchsorted(Tensor(edges), to_tensor(x, "float64"), side="right")
 
 
-@primitive("isin", spec=shapes.broadcast_bool)
+@primitive(
+    "isin", spec=shapes.broadcast_bool, tangent=tangents.without_gradient("booleans come out")
+)
 def _isin(k, x1, x2, *, invert):
     return np.isin(x1, x2, invert=invert), None
 
@@ -149,7 +179,7 @@ def bincount(x, weights=None, minlength=0, sparse=False):
     return _bincount(weights, places=places, length=length)
 
 
-@primitive("bincount", spec=shapes.same)
+@primitive("bincount", spec=shapes.same, tangent=tangents.linear)
 def _bincount(k, weights, *, places, length):
     rows = tuple(np.indices(places.shape, sparse=True)[:-1])
     key = (*rows, places)
@@ -157,20 +187,44 @@ def _bincount(k, weights, *, places, length):
     return y, lambda dy, needs: (k.get_at(dy, key),)
 
 
+def _check_range(range):
+    if range is None:
+        return
+    if not isinstance(range, (tuple, list)) or len(range) != 2:
+        raise ValueError(
+            "keras.ops.histogram: Argument `range` must be a tuple of two elements. "
+            f"Received: range={range}"
+        )
+    if range[1] < range[0]:
+        raise ValueError(
+            "keras.ops.histogram: The second element of `range` must be greater than the first. "
+            f"Received: range={range}"
+        )
+
+
 @export("ops.histogram", "ops.numpy.histogram")
 def histogram(x, bins=10, range=None):
     """Counts (in the dtype of `x`) of the values in equal bins over `range`, and the bins' edges.
 
     Values outside `range` (by default from the least to the largest) are left out.
-    Raises: ValueError for less than one bin.
+    Raises: ValueError for less than one bin, a `range` that is none, or more than one axis.
     """
     if not isinstance(bins, int) or bins < 1:
-        raise ValueError(f"keras.ops.histogram: `bins` must be at least 1. Received: bins={bins}")
+        raise ValueError(
+            "keras.ops.histogram: Argument `bins` should be a non-negative integer other than 0. "
+            f"Received: bins={bins}"
+        )
+    _check_range(range)
     x = to_tensor(x)
+    if len(x.shape) > 1:
+        raise ValueError(
+            "keras.ops.histogram: Input tensor must be 1-dimensional. "
+            f"Received: x.shape={tuple(x.shape)}"
+        )
     if isinstance(x, KerasTensor):
         return KerasTensor((bins,), x.dtype), KerasTensor((bins + 1,), x.dtype)
     values = x.data.reshape(-1)
-    low, high = range if range else (values.min(), values.max())
+    low, high = range if range else (values.min(), values.max()) if values.size else (0, 1)
     values = values[(values >= low) & (values <= high)]
     edges = np.linspace(low, high, bins + 1).astype(x.data.dtype)
     places = np.searchsorted(edges[1:-1], values, side="right")
@@ -196,6 +250,9 @@ def unique(
     many, or fills up with `fill_value` (0).
     """
     x = to_tensor(x)
+    if isinstance(x, KerasTensor):
+        wanted = (return_index, return_inverse, return_counts)
+        return _unique_placeholders(x, axis, size, wanted)
     flat = axis is None
     values = x.data.reshape(-1) if flat else x.data
     axis = 0 if flat else shapes.canonical_axis(axis, values.ndim, "keras.ops.unique")
@@ -217,6 +274,17 @@ def unique(
     return tuple(results) if len(results) > 1 else results[0]
 
 
+def _unique_placeholders(x, axis, size, wanted):
+    rank = len(x.shape)
+    axis = None if axis is None else shapes.canonical_axis(axis, rank, "keras.ops.unique")
+    form = (size,) if axis is None else (*x.shape[:axis], size, *x.shape[axis + 1 :])
+    inverse = x.shape if axis is None else (x.shape[axis],)
+    extras = zip(wanted, ((size,), inverse, (size,)), strict=True)
+    results = [KerasTensor(form, x.dtype)]
+    results += [KerasTensor(shape, "int32") for included, shape in extras if included]
+    return tuple(results) if len(results) > 1 else results[0]
+
+
 def _resized(y, size, axis, fill):
     kept = y.take(np.arange(min(size, y.shape[axis])), axis)
     widths = [(0, size - n if i == axis else 0) for i, n in enumerate(kept.shape)]
@@ -228,17 +296,23 @@ def _resized(y, size, axis, fill):
 
 def _whole(name, x1, x2):
     x1, x2 = operands(x1, x2)
+    if isinstance(x1, KerasTensor) or isinstance(x2, KerasTensor):
+        return x1, x2
     if is_float(x1) or x1.dtype == "bool":
         raise TypeError(f"keras.ops.{name}: operands must be whole numbers. Received: {x1.dtype}")
     return x1, x2
 
 
-@primitive("gcd", spec=shapes.broadcast)
+@primitive(
+    "gcd", spec=shapes.broadcast, tangent=tangents.without_gradient("it takes whole numbers")
+)
 def _gcd(k, x1, x2):
     return np.asarray(np.gcd(x1, x2)), None
 
 
-@primitive("lcm", spec=shapes.broadcast)
+@primitive(
+    "lcm", spec=shapes.broadcast, tangent=tangents.without_gradient("it takes whole numbers")
+)
 def _lcm(k, x1, x2):
     return np.asarray(np.lcm(x1, x2)), None
 

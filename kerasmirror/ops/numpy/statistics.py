@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from kerasmirror._export import export
@@ -39,8 +41,10 @@ def _quantile(k, x, q, *, axes, method, keepdims, skip_nan):
         np.take_along_axis(ranks, np.moveaxis(place, 0, -1), -1) for place in (low, high)
     )
     weight = np.moveaxis(weight, 0, -1)
-    y = np.take_along_axis(rows, first, -1) * (1 - weight)
-    y += np.take_along_axis(rows, second, -1) * weight
+    below, above = (np.take_along_axis(rows, place, -1) for place in (first, second))
+    with np.errstate(invalid="ignore"):
+        # Infinities have no weighted mean, but are one where they meet themselves.
+        y = np.where(below == above, below, below * (1 - weight) + above * weight)
     undefined = count == 0 if skip_nan else missing > 0
     y[undefined] = np.nan
     form = (*q.shape, *shapes.reduced(x.shape, axes, keepdims))
@@ -54,6 +58,26 @@ def _quantile(k, x, q, *, axes, method, keepdims, skip_nan):
         return d_rows.reshape(moved.shape).transpose(back), None
 
     return np.ascontiguousarray(np.moveaxis(y, -1, 0)).reshape(form), backward
+
+
+@_quantile.forward
+def _quantile_tangent(k, inputs, changes, y, *, axes, method, keepdims, skip_nan):
+    # The mean of two sorted values changes by that of their changes.
+    (x, q), (dx, _) = inputs, changes
+    kept = tuple([axis for axis in range(x.ndim) if axis not in axes])
+    rows, changed = (
+        part.transpose(*kept, *axes).reshape(*[x.shape[axis] for axis in kept], -1)
+        for part in (x, dx)
+    )
+    ranks, missing = k.argsort(rows), np.isnan(rows).sum(-1)
+    count = rows.shape[-1] - missing if skip_nan else np.full(missing.shape, rows.shape[-1])
+    levels = q.reshape(-1, *[1] * count.ndim).astype("float64")
+    low, high, weight = (np.moveaxis(p, 0, -1) for p in _neighbours(levels, count, method))
+    first, second = (
+        np.take_along_axis(changed, np.take_along_axis(ranks, place, -1), -1)
+        for place in (low, high)
+    )
+    return np.moveaxis(first * (1 - weight) + second * weight, -1, 0).reshape(y.shape)
 
 
 def _neighbours(levels, count, method):
@@ -211,30 +235,67 @@ def vectorize(pyfunc, *, excluded=None, signature=None):
     """`pyfunc`, which takes and gives single values, applied to each group of elements.
 
     Arguments broadcast, but for those in `excluded` (positions and names), which pass as they
-    are. Raises: NotImplementedError for a `signature`: one call takes one element here.
+    are. A `signature` ("(n,m),(m)->(n)") says how many of the last axes go into one call, by
+    position, and come out of it; without it there are none.
+    Raises: ValueError for a `signature` that is none, or that does not fit the arguments.
     """
-    if signature is not None:
-        raise NotImplementedError(
-            "keras.ops.vectorize: `signature` is not supported, functions take single elements. "
-            f"Received: signature={signature!r}"
-        )
     excluded = frozenset(excluded or ())
+    taken, given = (None, 1) if signature is None else _core_axes(signature)
 
     def vectorized(*args, **kwargs):
         mapped = {i: to_tensor(a) for i, a in enumerate(args) if i not in excluded}
         mapped.update({n: to_tensor(a) for n, a in kwargs.items() if n not in excluded})
+        inner = dict.fromkeys(mapped, 0)
+        if taken is not None:
+            if len(mapped) != len(taken) or kwargs:
+                raise ValueError(
+                    "keras.ops.vectorize: `signature` must name the axes of each argument. "
+                    f"Received: signature={signature!r} for {len(mapped)} arguments"
+                )
+            inner = dict(zip(mapped, taken, strict=True))
         joint = ()
-        for value in mapped.values():
-            joint = shapes.broadcast_shapes(joint, value.shape, "keras.ops.vectorize")
-        flat = {n: shape.ravel(repetition.broadcast_to(v, joint)) for n, v in mapped.items()}
+        for name, value in mapped.items():
+            front = value.shape[: len(value.shape) - inner[name]]
+            joint = shapes.broadcast_shapes(joint, front, "keras.ops.vectorize")
+        flat = {n: _one_front_axis(v, joint, inner[n]) for n, v in mapped.items()}
         results = []
         for i in range(shapes.size_of(joint)):
             positional = [flat[n][i] if n in flat else a for n, a in enumerate(args)]
             named = {n: flat[n][i] if n in flat else a for n, a in kwargs.items()}
-            results.append(to_tensor(pyfunc(*positional, **named)))
-        return shape.reshape(to_tensor(results), joint)
+            found = pyfunc(*positional, **named)
+            results.append([to_tensor(y) for y in (found if given > 1 else [found])])
+        stacked = [to_tensor(list(ys)) for ys in zip(*results, strict=True)]
+        outputs = tuple([shape.reshape(y, (*joint, *y.shape[1:])) for y in stacked])
+        return outputs if given > 1 else outputs[0]
 
     return vectorized
+
+
+def _one_front_axis(x, front, inner):
+    """`x` stretched to `front` before its `inner` last axes, and all of `front` made one axis."""
+    back = x.shape[len(x.shape) - inner :]
+    stretched = repetition.broadcast_to(x, (*front, *back))
+    return shape.reshape(stretched, (shapes.size_of(front), *back))
+
+
+_SIGNATURE = re.compile(r"(\(\s*(\w+\s*(,\s*\w+\s*)*)?\)\s*,?\s*)+")
+
+
+def _core_axes(signature):
+    """How many axes each argument of a signature has, and how many results there are."""
+    left, arrow, right = signature.partition("->")
+    if (
+        not arrow
+        or not _SIGNATURE.fullmatch(left.strip())
+        or not _SIGNATURE.fullmatch(right.strip())
+    ):
+        raise ValueError(
+            "keras.ops.vectorize: `signature` must read like '(n,m),(m)->(n)'. "
+            f"Received: signature={signature!r}"
+        )
+    groups = re.findall(r"\(([^)]*)\)", left)
+    counts = [len([name for name in group.split(",") if name.strip()]) for group in groups]
+    return counts, right.count("(")
 
 
 @export("ops.ndim", "ops.numpy.ndim")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
+from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes
 from kerasmirror.core.tensor import Tensor
@@ -51,7 +52,7 @@ def kaiser(x, beta):
     return _window(lambda n: np.kaiser(n, beta), x)
 
 
-@primitive("i0", spec=shapes.same)
+@primitive("i0", spec=shapes.same, tangent=tangents.diagonal)
 def _i0(k, x):
     wide = x.astype("float64")
 
