@@ -26,7 +26,7 @@ class SwapEMAWeights(Callback):
         pairs = []
         for one in getattr(optimizer, "optimizers", [optimizer]):
             if getattr(one, "use_ema", False):
-                pairs.extend(zip(one._trainable_variables, one._averages, strict=True))
+                pairs.extend(zip(one._trainable_variables, one._model_variables_moving_average, strict=True))
         if not pairs:
             raise ValueError(
                 "SwapEMAWeights: the optimizer must have `use_ema=True`. "

@@ -6,7 +6,6 @@ import numpy as np
 
 from kerasmirror._export import export
 from kerasmirror.autodiff.primitive import kernels_of
-from kerasmirror.core import checks
 from kerasmirror.core.variable import Variable
 from kerasmirror.optimizers.optimizer import Optimizer, base_arguments, power
 
@@ -118,7 +117,9 @@ class AdamW(Adam):
             **base_arguments(locals()),
         )
         if self.weight_decay is None:
-            checks.fail("AdamW", "weight_decay", "a float", weight_decay)
+            raise ValueError(
+                f"Argument `weight_decay` must be a float. Received: weight_decay={weight_decay!r}"
+            )
 
 
 @export("optimizers.Adamax")

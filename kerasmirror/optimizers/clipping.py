@@ -6,12 +6,15 @@ import math
 
 import numpy as np
 
+from kerasmirror.autodiff.primitive import kernels_of
+from kerasmirror.core.tensor import Tensor
+
 
 def check(owner, clipnorm, clipvalue, global_clipnorm):
     """Raise ValueError when more than one way to clip is asked for."""
     if sum(option is not None for option in (clipnorm, clipvalue, global_clipnorm)) > 1:
         raise ValueError(
-            f"{owner}: only one of `clipnorm`, `clipvalue` and `global_clipnorm` may be set. "
+            f"{owner}: Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. "
             f"Received: clipnorm={clipnorm}, clipvalue={clipvalue}, "
             f"global_clipnorm={global_clipnorm}"
         )
@@ -34,6 +37,24 @@ def clip(k, options, blocks):
         for block in blocks:
             gradient = block.gradient.data
             np.clip(gradient, -options.clipvalue, options.clipvalue, out=gradient)
+
+
+def clipped(options, gradients):
+    """The same for a list of gradients, of which some may be None, that stay as they are."""
+    arrays = [None if g is None else np.array(g) for g in gradients]
+    clip(kernels_of("cpu"), options, [_Gradient(array) for array in arrays if array is not None])
+    return [None if array is None else Tensor(array) for array in arrays]
+
+
+class _Gradient:
+    """One gradient in the place of a block."""
+
+    def __init__(self, array):
+        self._array = array
+        self.gradient = Tensor(array.reshape(-1))
+
+    def gradient_parts(self):
+        return [self._array]
 
 
 def _clip_by_norm(k, gradient, limit):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kerasmirror import ops
 from kerasmirror._export import export
-from kerasmirror.core import checks
 from kerasmirror.optimizers.optimizer import Optimizer, base_arguments, constant
 
 
@@ -43,7 +42,10 @@ class Ftrl(Optimizer):
     ):
         super().__init__(**base_arguments(locals()))
         if learning_rate_power > 0:
-            checks.fail("Ftrl", "learning_rate_power", "at most 0", learning_rate_power)
+            raise ValueError(
+                "`learning_rate_power` needs to be negative or zero. "
+                f"Received: learning_rate_power={learning_rate_power}."
+            )
         for name, value in (
             ("initial_accumulator_value", initial_accumulator_value),
             ("l1_regularization_strength", l1_regularization_strength),
@@ -51,7 +53,9 @@ class Ftrl(Optimizer):
             ("l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength),
         ):
             if value < 0:
-                checks.fail("Ftrl", name, "at least 0", value)
+                raise ValueError(
+                    f"`{name}` needs to be positive or zero. Received: {name}={value}."
+                )
         self.learning_rate_power = learning_rate_power
         self.initial_accumulator_value = initial_accumulator_value
         self.l1_regularization_strength = l1_regularization_strength

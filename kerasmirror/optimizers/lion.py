@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kerasmirror._export import export
 from kerasmirror.autodiff.primitive import kernels_of
-from kerasmirror.core import checks
 from kerasmirror.optimizers.optimizer import Optimizer, base_arguments
 
 
@@ -36,7 +35,10 @@ class Lion(Optimizer):
     ):
         super().__init__(**base_arguments(locals()))
         if not 0 < beta_1 <= 1:
-            checks.fail("Lion", "beta_1", "above 0 and at most 1", beta_1)
+            raise ValueError(
+                "Argument `beta_1` must be in the [0, 1] range. Otherwise, the optimizer "
+                f"degenerates to SignSGD. Received: beta_1={beta_1}."
+            )
         self.beta_1 = beta_1
         self.beta_2 = beta_2
 

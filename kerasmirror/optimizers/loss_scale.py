@@ -9,7 +9,7 @@ from kerasmirror.core import serialization
 from kerasmirror.core.scopes import name_scope
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.tracking import untracked
-from kerasmirror.optimizers.optimizer import Optimizer, constant
+from kerasmirror.optimizers.optimizer import Optimizer, _raw, constant
 
 _UNSUPPORTED = {
     "weight_decay": None,
@@ -44,12 +44,16 @@ class LossScaleOptimizer(Optimizer):
                 "LossScaleOptimizer: `dynamic` must be True. For a fixed scale, set "
                 "`loss_scale_factor` of the inner optimizer. Received: dynamic=False"
             )
+        unknown = [option for option in kwargs if option not in _UNSUPPORTED]
+        if unknown:
+            raise ValueError(
+                "LossScaleOptimizer does not support arguments: "
+                f"{', '.join(f'`{option}`' for option in unknown)}."
+            )
         for option, value in kwargs.items():
-            if option not in _UNSUPPORTED:
-                raise ValueError(f"LossScaleOptimizer: unknown arguments {{{option!r}: {value!r}}}")
             if value != _UNSUPPORTED[option]:
                 raise ValueError(
-                    f"LossScaleOptimizer: `{option}` must be set on the inner optimizer. "
+                    f"LossScaleOptimizer: `{option}` must be set on the `inner_optimizer`. "
                     f"Received: {option}={value!r}"
                 )
         super().__init__(learning_rate=0.0, name=name)
@@ -76,8 +80,8 @@ class LossScaleOptimizer(Optimizer):
             with name_scope(self.name, caller=self):
                 self.build(trainable_variables)
             self.built = True
-        arrays = [None if g is None else np.asarray(g) for g in grads]
-        if not all(np.isfinite(g).all() for g in arrays if g is not None):
+        arrays = [None if g is None else _array(g) for g in grads]
+        if not self.check_finite(arrays):
             self.step_counter.assign(0)
             self.dynamic_scale.assign(self.dynamic_scale.data * np.float32(0.5))
             return
@@ -93,6 +97,11 @@ class LossScaleOptimizer(Optimizer):
             self.dynamic_scale.assign(scale * np.float32(2))
         else:
             self.step_counter.assign_add(1)
+
+    def check_finite(self, grads):
+        """Whether all numbers in the gradients (None for none) are finite, as a tensor."""
+        finite = all(np.isfinite(_array(g)).all() for g in grads if g is not None)
+        return Tensor(np.asarray(finite))
 
     @property
     def learning_rate(self):
@@ -128,3 +137,7 @@ class LossScaleOptimizer(Optimizer):
             config.pop("inner_optimizer"), custom_objects=custom_objects
         )
         return cls(inner, **config)
+
+
+def _array(gradient):
+    return gradient if type(gradient) is np.ndarray else np.asarray(_raw(gradient))

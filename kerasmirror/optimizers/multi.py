@@ -84,13 +84,16 @@ class OptimizerMap(MutableMapping):
 
 
 def _check_inner(owner, optimizer):
-    if not isinstance(optimizer, Optimizer) or isinstance(
-        optimizer, (LossScaleOptimizer, MultiOptimizer)
-    ):
+    if not isinstance(optimizer, Optimizer):
         raise ValueError(
-            f"{owner}: each optimizer must be one that updates variables itself. "
-            f"Received: {optimizer!r}"
+            f"{owner}: optimizer must be a Keras Optimizer instance. Received: {optimizer!r}"
         )
+    for kind in (LossScaleOptimizer, MultiOptimizer):
+        if isinstance(optimizer, kind):
+            raise ValueError(
+                f"{owner}: optimizer cannot be {kind.__name__}. {kind.__name__} cannot be used "
+                "inside an MultiOptimizer. It must be one that updates variables itself."
+            )
 
 
 @export("optimizers.MultiOptimizer")
@@ -110,6 +113,13 @@ class MultiOptimizer(Optimizer):
         for optimizer in (*known, getattr(optimizer_map, "default_optimizer", None)):
             if optimizer is not None:
                 self._number_of(optimizer)
+
+    def _var_key(self, variable):
+        return id(variable)
+
+    @property
+    def _var_to_optimizer_idx(self):
+        return self._numbers
 
     def _number_of(self, optimizer):
         """The place of an optimizer in the list; a new one is added."""

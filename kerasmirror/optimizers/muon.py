@@ -97,10 +97,8 @@ class Muon(Optimizer):
             return
         self.assign_add(m, gradient + m * (self.momentum - 1))
         ahead = gradient + self.momentum * m if self.nesterov else m
-        step = learning_rate * self._orthogonal(ahead)
-        if self.rms_rate is not None:
-            step = step * float(max(variable.shape)) ** 0.5 * self.rms_rate
-        self.assign_sub(variable, step)
+        update = self.zeropower_via_newtonschulz5(ahead, self.ns_steps)
+        self.assign_sub(variable, self.lr_adjust(learning_rate * update))
 
     def _adamw_step(self, gradient, variable, rate, m, v):
         dtype = variable.dtype
@@ -112,16 +110,41 @@ class Muon(Optimizer):
         self.assign_add(v, (ops.square(gradient) - v) * (1 - self.adam_beta_2))
         self.assign_sub(variable, m * step_size / (ops.sqrt(v) + self.epsilon))
 
-    def _orthogonal(self, x):
+    def transpose_last_axis(self, X):  # noqa: N803 - Keras's name
+        """X with its last two axes exchanged."""
+        return ops.swapaxes(X, -1, -2)
+
+    def lr_adjust(self, x):
+        """`x * sqrt(max(rows, columns)) * rms_rate`: steps as large as Adam's (Liu et al., Eq. 4).
+
+        With `rms_rate=None`, x as it is.
+        """
+        if self.rms_rate is None:
+            return x
+        return x * float(max(x.shape)) ** 0.5 * self.rms_rate
+
+    def zeropower_via_newtonschulz5(self, x, steps):
+        """The orthogonal matrix nearest to x, roughly: `steps` times `x <- a x + (b A + c A A) x`.
+
+        A is `x x'`, and x starts divided by its Frobenius norm. The polynomial moves singular
+        values from (0, 1] to around 1. Matrices are the last two axes.
+        Raises: ValueError for an x of less than two axes.
+        """
+        shape = ops.shape(x)
+        if len(shape) < 2:
+            raise ValueError(
+                "Muon.zeropower_via_newtonschulz5: `x` must have at least two axes. "
+                f"Received: x.shape={shape}"
+            )
         # The short side first: A is then the smaller product.
-        tall = x.shape[0] > x.shape[1]
-        x = ops.transpose(x) if tall else ops.convert_to_tensor(x)
-        x = x / (ops.sqrt(ops.sum(ops.square(x), keepdims=True)) + 1e-7)
-        for _ in range(self.ns_steps):
-            a = ops.matmul(x, ops.transpose(x))
+        tall = shape[-2] > shape[-1]
+        x = self.transpose_last_axis(x) if tall else ops.convert_to_tensor(x)
+        x = x / (ops.sqrt(ops.sum(ops.square(x), axis=(-2, -1), keepdims=True)) + 1e-7)
+        for _ in range(steps):
+            a = ops.matmul(x, self.transpose_last_axis(x))
             polynomial = self.muon_b * a + ops.matmul(self.muon_c * a, a)
             x = self.muon_a * x + ops.matmul(polynomial, x)
-        return ops.transpose(x) if tall else x
+        return self.transpose_last_axis(x) if tall else x
 
     def _decays_differ(self):
         return True

@@ -102,7 +102,8 @@ class Optimizer(TracksItself):
         self._trainable_variables = []
         self._trainable_variables_indices = {}
         self._slots = []
-        self._averages = self._accumulators = self._flat = None
+        self._model_variables_moving_average = self._accumulated_gradients = None
+        self._flat = None
         self._excluded, self._excluded_pattern = (), None
         self._is_elementwise = _is_elementwise(type(self))
         self._tracker = self._new_tracker()
@@ -159,11 +160,15 @@ class Optimizer(TracksItself):
         if self._is_elementwise:
             self._flat = FlatParameters(variables)
         if self.use_ema:
-            self._averages = self._state_like(variables, "average")
-            self._set_blocks("average", self._averages)
+            averages = self._state_like(variables, "average")
+            self._model_variables_moving_average = averages
+            self._set_blocks("average", averages)
         if self.gradient_accumulation_steps:
-            self._accumulators = self._state_like(variables, "gradient_accumulator")
-            self._set_blocks("accumulator", self._accumulators)
+            self._accumulated_gradients = [
+                self.add_variable_from_reference(variable, name="gradient_accumulator")
+                for variable in variables
+            ]
+            self._set_blocks("accumulator", self._accumulated_gradients)
         self.built = True
 
     def _set_blocks(self, role, variables):
@@ -352,8 +357,8 @@ class Optimizer(TracksItself):
         kept = [(g, v) for g, v in pairs if g is not None]
         if not kept:
             raise ValueError(
-                f"{type(self).__name__}.apply: `grads` must hold at least one gradient. Received: "
-                f"None for all of {[v.path for v in variables]}"
+                f"{type(self).__name__}.apply: No gradients provided for any variable. `grads` "
+                f"must hold at least one. Received: None for all of {[v.path for v in variables]}"
             )
         missing = [v.path for g, v in zip(gradients, variables, strict=True) if g is None]
         warnings.warn(
@@ -364,19 +369,23 @@ class Optimizer(TracksItself):
         return [g for g, _ in kept], [v for _, v in kept]
 
     def _overwrite(self, gradients, variables):
-        """Variables with `overwrite_with_gradient` take their gradient as value."""
-        if self.gradient_accumulation_steps:
-            raise ValueError(
-                f"{type(self).__name__}.apply: `overwrite_with_gradient` must be False with "
-                "gradient accumulation, as kerasmirror has no float8 training. Received: "
-                f"{[v.path for v in variables if v.overwrite_with_gradient]}"
-            )
+        """Variables with `overwrite_with_gradient` take their gradient as value.
+
+        Of accumulated gradients they take the elementwise maximum, when all have come.
+        """
         kept = []
+        steps = self.gradient_accumulation_steps
+        update = not steps or (int(self._iterations.data) + 1) % steps == 0
         for gradient, variable in zip(gradients, variables, strict=True):
-            if variable.overwrite_with_gradient:
-                variable.assign(gradient)
-            else:
+            if not variable.overwrite_with_gradient:
                 kept.append((gradient, variable))
+                continue
+            if steps:
+                held = self._accumulated_gradients[self._get_variable_index(variable)]
+                gradient = np.maximum(gradient, held.data)
+                held.assign(np.zeros_like(gradient) if update else gradient)
+            if update:
+                variable.assign(gradient)
         return [g for g, _ in kept], [v for _, v in kept]
 
     def before_update(self):
@@ -406,6 +415,19 @@ class Optimizer(TracksItself):
     def _decay_of(self, variable):
         """The weight decay of one variable, None or 0 for none."""
         return self.weight_decay if self._use_weight_decay(variable) else None
+
+    def _apply_weight_decay(self, variables):
+        """`variable -= variable * decay * learning_rate`, what `apply` does in its kernels."""
+        rate = self._current_rate()
+        for variable in variables:
+            decay = self._decay_of(variable)
+            if decay:
+                kind = dtypes.numpy_dtype(variable._dtype).type
+                variable.assign(variable.data - variable.data * kind(decay) * kind(rate))
+
+    def _clip_gradients(self, grads):
+        """The gradients (None for none) clipped as the options say."""
+        return clipping.clipped(self, grads)
 
     def _decays_differ(self):
         return bool(self._excluded) or self._excluded_pattern is not None
@@ -484,8 +506,8 @@ class Optimizer(TracksItself):
         owner = f"{type(self).__name__}.set_weights"
         if not self.built:
             raise ValueError(
-                f"{owner}: the optimizer must be built. "
-                "Call `optimizer.build(trainable_variables)` first."
+                f"{owner}: You are calling `set_weights()` on an optimizer that must be built "
+                "first, by `optimizer.build(trainable_variables)`."
             )
         for variable, weight in zip(self.variables, weights, strict=False):
             if variable.shape != tuple(weight.shape):

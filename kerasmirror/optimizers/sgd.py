@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kerasmirror._export import export
 from kerasmirror.autodiff.primitive import kernels_of
-from kerasmirror.core import checks
 from kerasmirror.optimizers.optimizer import Optimizer, base_arguments
 
 
@@ -37,7 +36,9 @@ class SGD(Optimizer):
     ):
         super().__init__(**base_arguments(locals()))
         if not isinstance(momentum, float) or not 0 <= momentum <= 1:
-            checks.fail("SGD", "momentum", "a float in the range [0, 1]", momentum)
+            raise ValueError(
+                f"SGD: `momentum` must be a float between [0, 1]. Received: momentum={momentum!r}"
+            )
         self.momentum = momentum
         self.nesterov = nesterov
 

@@ -53,8 +53,8 @@ def _block_around(optimizer, variable, position):
     if optimizer._is_elementwise:
         block.slots = [Block.around(state[index]) for state in optimizer._slots]
     for role, variables in (
-        ("average", optimizer._averages),
-        ("accumulator", optimizer._accumulators),
+        ("average", optimizer._model_variables_moving_average),
+        ("accumulator", optimizer._accumulated_gradients),
     ):
         if variables and variables[index] is not None:
             setattr(block, role, Block.around(variables[index]))
@@ -85,8 +85,11 @@ def _prepare(optimizer, blocks):
 def _reset_accumulators(optimizer, blocks):
     for block in blocks:
         block.accumulator.data.fill(0)
-    for accumulator in optimizer._accumulators:
-        if accumulator is not None:
+    for variable, accumulator in zip(
+        optimizer._trainable_variables, optimizer._accumulated_gradients, strict=True
+    ):
+        # Those that are overwritten have had their turn.
+        if not variable.overwrite_with_gradient:
             accumulator.data.fill(0)
 
 
@@ -139,12 +142,13 @@ def _update_average(optimizer):
 
 def overwrite_with_average(optimizer, variables):
     """Write the moving averages into the variables."""
-    if len(variables) != len(optimizer._averages):
+    averages = optimizer._model_variables_moving_average
+    if len(variables) != len(averages):
         raise ValueError(
             f"{type(optimizer).__name__}.finalize_variable_values: `var_list` must hold the "
-            f"{len(optimizer._averages)} variables the optimizer was built with. "
+            f"{len(averages)} variables the optimizer was built with. "
             f"Received: {len(variables)} variables"
         )
-    for variable, average in zip(variables, optimizer._averages, strict=True):
+    for variable, average in zip(variables, averages, strict=True):
         if average is not None:
             variable.assign(average)

@@ -311,12 +311,12 @@ def test_names_classes_and_configs_are_found():
 ERRORS = {
     "SGD: `learning_rate` must be a float, a LearningRateSchedule or a callable without arguments. "
     "Received: learning_rate=1": (ValueError, lambda o: o.SGD(1)),
-    "SGD: `momentum` must be a float in the range [0, 1]. Received: momentum=2.0": (
+    "SGD: `momentum` must be a float between [0, 1]. Received: momentum=2.0": (
         ValueError,
         lambda o: o.SGD(momentum=2.0),
     ),
     "SGD: unknown arguments {'lr': 0.1}": (ValueError, lambda o: o.SGD(lr=0.1)),
-    "Adam: only one of `clipnorm`, `clipvalue` and `global_clipnorm` may be set. Received: "
+    "Adam: Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set. Received: "
     "clipnorm=1.0, clipvalue=2.0, global_clipnorm=None": (
         ValueError,
         lambda o: o.Adam(clipnorm=1.0, clipvalue=2.0),
@@ -335,24 +335,25 @@ ERRORS = {
         ValueError,
         lambda o: o.Adam(use_ema=True, ema_overwrite_frequency=-1),
     ),
-    "AdamW: `weight_decay` must be a float. Received: weight_decay=None": (
+    "Argument `weight_decay` must be a float. Received: weight_decay=None": (
         ValueError,
         lambda o: o.AdamW(weight_decay=None),
     ),
-    "Lion: `beta_1` must be above 0 and at most 1. Received: beta_1=0": (
+    "Argument `beta_1` must be in the [0, 1] range. Otherwise, the optimizer degenerates to "
+    "SignSGD. Received: beta_1=0.": (
         ValueError,
         lambda o: o.Lion(beta_1=0),
     ),
-    "Ftrl: `learning_rate_power` must be at most 0. Received: learning_rate_power=1": (
+    "`learning_rate_power` needs to be negative or zero. Received: learning_rate_power=1.": (
         ValueError,
         lambda o: o.Ftrl(learning_rate_power=1),
     ),
-    "Ftrl: `l1_regularization_strength` must be at least 0. Received: "
-    "l1_regularization_strength=-1": (
+    "`l1_regularization_strength` needs to be positive or zero. Received: "
+    "l1_regularization_strength=-1.": (
         ValueError,
         lambda o: o.Ftrl(l1_regularization_strength=-1),
     ),
-    "LossScaleOptimizer: `clipnorm` must be set on the inner optimizer. Received: clipnorm=1.0": (
+    "LossScaleOptimizer: `clipnorm` must be set on the `inner_optimizer`. Received: clipnorm=1.0": (
         ValueError,
         lambda o: o.LossScaleOptimizer(o.SGD(), clipnorm=1.0),
     ),
@@ -369,8 +370,8 @@ ERRORS = {
     ),
     "SGD.apply_gradients: `grads_and_vars` must hold at least one pair. "
     "Received: grads_and_vars=[]": (ValueError, lambda o: o.SGD().apply_gradients([])),
-    "SGD.set_weights: the optimizer must be built. Call `optimizer.build(trainable_variables)` "
-    "first.": (ValueError, lambda o: o.SGD().set_weights([])),
+    "SGD.set_weights: You are calling `set_weights()` on an optimizer that must be built first, by "
+    "`optimizer.build(trainable_variables)`.": (ValueError, lambda o: o.SGD().set_weights([])),
     "SGD.stateless_apply: the optimizer must be built. Call "
     "`optimizer.build(trainable_variables)` first.": (
         ValueError,
@@ -416,9 +417,8 @@ USE_ERRORS = {
     "new optimizer for new variables. Received: 'other'": lambda o, v: o.apply(
         [np.ones(1)], [keras.Variable(np.ones(1), name="other")]
     ),
-    "SGD.apply: `grads` must hold at least one gradient. Received: None for all of ['w']": (
-        lambda o, v: o.apply([None])
-    ),
+    "SGD.apply: No gradients provided for any variable. `grads` must hold at least one. Received: "
+    "None for all of ['w']": (lambda o, v: o.apply([None])),
     "SGD.exclude_from_weight_decay: the optimizer must not be built yet when variables are "
     "excluded.": lambda o, v: o.exclude_from_weight_decay(var_names=["w"]),
     "SGD.set_weights: each weight must have its variable's shape (). Received: shape (2,) for "
