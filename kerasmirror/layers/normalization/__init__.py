@@ -1,3 +1,3 @@
-"""Normalizations that learn: batch normalization."""
+"""Layers that normalize: by the batch, the sample, groups of channels, or a weight's norm."""
 
-from kerasmirror.layers.normalization import batch  # noqa: F401
+from kerasmirror.layers.normalization import batch, group, layer, spectral  # noqa: F401

@@ -263,8 +263,11 @@ def _norm_spec(x, gamma, beta, *, axes, epsilon, kind):
 def _norm(k, x, gamma, beta, *, axes, epsilon, kind):
     # z = (x - shift) * inverse; "centred" shifts by the mean, "scaled" (Keras's old rms_scaling)
     # divides by the deviation without the shift, "rms" by the root of the mean square.
-    dtype, gamma_dtype, beta_dtype = (getattr(part, "dtype", None) for part in (x, gamma, beta))
+    dtypes = [getattr(part, "dtype", None) for part in (x, gamma, beta)]
+    dtype, gamma_dtype, beta_dtype = dtypes
     x, gamma, beta = widened(x, gamma, beta)
+    if kind != "scaled" and _are_rows(x, gamma, beta, axes):
+        return _row_norm(k, x, gamma, beta, len(axes), epsilon, kind == "centred", dtypes)
     gamma_wide, beta_wide = (_stretched(v, x.shape, axes) for v in (gamma, beta))
     mean, var = k.moments(x, axes, True) if kind != "rms" else (None, None)
     if kind == "rms":
@@ -296,6 +299,61 @@ def _norm(k, x, gamma, beta, *, axes, epsilon, kind):
         return dx, dgamma, dbeta
 
     return narrowed(y, dtype), backward
+
+
+def _are_rows(x, gamma, beta, axes):
+    """Whether the values of each mean lie side by side, with a gamma and beta for each place."""
+    shape = x.shape[x.ndim - len(axes) :]
+    vectors = [v for v in (gamma, beta) if v is not None]
+    return (
+        axes == tuple(range(x.ndim - len(axes), x.ndim))
+        and x.size > 0
+        and all([v.shape == shape and v.dtype == x.dtype for v in vectors])
+    )
+
+
+def _row_norm(k, x, gamma, beta, n_axes, epsilon, centred, dtypes):
+    shape = x.shape
+    n = int(np.prod(shape[x.ndim - n_axes :]))
+    rows = x.reshape(-1, n)
+    y, mean, inverse = k.row_norm(rows, gamma, beta, epsilon, centred)
+
+    def backward(dy, needs):
+        (dy,) = widened(dy)
+        dx, dgamma, dbeta = k.row_norm_grad(
+            dy.reshape(rows.shape), rows, mean, inverse, gamma, centred
+        )
+        dgamma = None if gamma is None else narrowed(dgamma.reshape(gamma.shape), dtypes[1])
+        dbeta = None if beta is None else narrowed(dbeta.reshape(beta.shape), dtypes[2])
+        return narrowed(dx.reshape(shape), dtypes[0]), dgamma, dbeta
+
+    return narrowed(y.reshape(shape), dtypes[0]), backward
+
+
+@primitive("group_norm", spec=lambda x, gamma, beta, *, groups, epsilon: (x.shape, x.dtype))
+def group_norm(k, x, gamma, beta, *, groups, epsilon):
+    """`gamma * (x - mean) / sqrt(var + epsilon) + beta`, mean and var of each group of channels.
+
+    Shapes: x (N, ..., C), the C channels in `groups` groups; gamma and beta (C,) or None.
+    Source: Wu and He 2018, https://arxiv.org/abs/1803.08494, Equation 1.
+    """
+    dtypes = [getattr(part, "dtype", None) for part in (x, gamma, beta)]
+    x, gamma, beta = widened(x, gamma, beta)
+    shape = x.shape
+    samples = x.reshape(shape[0], -1, shape[-1])
+    y, mean, inverse = k.group_norm(samples, gamma, beta, groups, epsilon)
+
+    def backward(dy, needs):
+        (dy,) = widened(dy)
+        dy = dy.reshape(samples.shape)
+        grads = k.group_norm_grad(dy, samples, mean, inverse, gamma, groups)
+        dx, dgamma, dbeta = (
+            None if dtype is None else narrowed(d, dtype)
+            for d, dtype in zip(grads, dtypes, strict=True)
+        )
+        return dx.reshape(shape), dgamma, dbeta
+
+    return narrowed(y.reshape(shape), dtypes[0]), backward
 
 
 def _stretched(vector, shape, axes):
