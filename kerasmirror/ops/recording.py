@@ -101,16 +101,16 @@ def _runner(saved, function, options):
 
 
 def _holds_placeholder(values):
-    kinds = set(map(type, values))
-    if any(issubclass(kind, KerasTensor) for kind in kinds):
-        return True
-    nested = [kind for kind in kinds if issubclass(kind, (list, tuple, dict))]
-    if not nested:
+    if _EAGER.issuperset(map(type, values)):
         return False
     for value in values:
-        if isinstance(value, (list, tuple)) and _holds_placeholder(value):
+        if isinstance(value, KerasTensor):
             return True
-        if isinstance(value, dict) and _holds_placeholder(value.values()):
+        if isinstance(value, dict):
+            value = value.values()
+        elif not isinstance(value, (list, tuple)):
+            continue
+        if _holds_placeholder(value):
             return True
     return False
 
@@ -121,8 +121,12 @@ def recorded(function, saved):
 
     @functools.wraps(function)
     def public(*args, **kwargs):
-        if not kwargs and _EAGER.issuperset(map(type, args)):
-            return function(*args)
+        if not kwargs:
+            for arg in args:  # quicker than `all`, and every eager operation passes here
+                if type(arg) not in _EAGER:
+                    break
+            else:
+                return function(*args)
         if not (_holds_placeholder(args) or (kwargs and _holds_placeholder(kwargs.values()))):
             return function(*args, **kwargs)
         if not keeps_history(placeholders_in((args, kwargs))):
