@@ -1,10 +1,18 @@
-"""`python -m kerasmirror info | warm | parity | run | swap`: the commands of this package."""
+"""`python -m kerasmirror COMMAND`: the commands of this package."""
 
 import argparse
 import sys
 
-from kerasmirror.commands import info, run, swap, warm
+from kerasmirror.commands import experiment, info, run, swap, warm
 from kerasmirror.parity import __main__ as parity
+
+_COMMANDS = {
+    "info": (info, "versions, CPU, threads, folder of compiled kernels, memory"),
+    "warm": (warm, "compile the kernels of common networks into the cache"),
+    "run": (run, "run a Keras script on this package, without an edit"),
+    "swap": (swap, "let files import kerasmirror instead of Keras, and list what is missing"),
+    "experiment": (experiment, "train networks of the paper's kind in both packages, with records"),
+}
 
 
 def main(arguments=None):
@@ -16,27 +24,13 @@ def main(arguments=None):
         prog="python -m kerasmirror", description="Keras 3's API on home-made layers and kernels."
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    about = "versions, CPU, threads, folder of compiled kernels, memory"
-    info.add_arguments(commands.add_parser("info", help=about, description=about))
-    about = "compile the kernels of common networks into the cache"
-    warming = commands.add_parser("warm", help=about, description=about)
-    warm.add_arguments(warming)
+    own = {}
+    for name, (command, about) in _COMMANDS.items():
+        own[name] = commands.add_parser(name, help=about, description=about)
+        command.add_arguments(own[name])
     commands.add_parser("parity", help="compare a model with real Keras")
-    about = "run a Keras script on this package, without an edit"
-    running = commands.add_parser("run", help=about, description=about)
-    run.add_arguments(running)
-    about = "let files import kerasmirror instead of Keras, and list what is missing"
-    swapping = commands.add_parser("swap", help=about, description=about)
-    swap.add_arguments(swapping)
     options = parser.parse_args(arguments)
-    if options.command == "info":
-        return info.run(options)
-    command, own_parser = {
-        "warm": (warm, warming),
-        "run": (run, running),
-        "swap": (swap, swapping),
-    }[options.command]
-    return command.run(options, own_parser)
+    return _COMMANDS[options.command][0].run(options, own[options.command])
 
 
 if __name__ == "__main__":

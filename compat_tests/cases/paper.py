@@ -1,114 +1,31 @@
-"""The paper's 33 networks (P. Klęsk 2024: Olivetti, MNIST and CIFAR-10), as it writes them.
+"""The paper's 33 networks (P. Klęsk 2024: Olivetti, MNIST and CIFAR-10), built and trained.
 
-C(window, filters, activation), M(window) max pooling, DR(rate) dropout, F() flatten, D(units,
-activation); "x2" repeats, r is relu, sm softmax.
+The networks themselves stand in kerasmirror/experiments, in files that import nothing of the
+package: they are loaded by their paths here, since the process with real Keras loads this file too.
 """
 
-import re
+import importlib.util
+from pathlib import Path
 
-_MNIST_END = "F();D(128,r);DR(0.125);D(10,sm)"
-_CIFAR_END = "F();D(128,r);DR(0.5);D(10,sm)"
-_OLIVETTI_END = "F();D(64,r);DR(0.25);D(40,sm)"
+_FOLDER = Path(__file__).resolve().parents[2] / "kerasmirror" / "experiments"
 
-NETWORKS = {
-    "olivetti": [
-        "F();D(8,r);DR(0.25);D(40,sm)",
-        _OLIVETTI_END,
-        "F();D(64,r);DR(0.25);D(64,r);DR(0.25);D(40,sm)",
-        "C(5,8,r);M(4);DR(0.25);" + _OLIVETTI_END,
-        "C(9,16,r);M(4);DR(0.25);" + _OLIVETTI_END,
-        "C(5,8,r);M(4);DR(0.25);C(3,16,r);M(2);DR(0.25);" + _OLIVETTI_END,
-        "C(5,8,r);M(2);DR(0.25);C(3,16,r);M(2);DR(0.25);" + _OLIVETTI_END,
-        "C(5,8,r)x2;M(4);DR(0.25);" + _OLIVETTI_END,
-        "C(3,8,r)x2;M(4);DR(0.25);" + _OLIVETTI_END,
-        "C(5,8,r)x2;M(2);DR(0.25);C(3,16,r)x2;M(2);DR(0.25);" + _OLIVETTI_END,
-        "C(5,8,r)x2;M(4);DR(0.25);C(3,32,r)x2;M(2);DR(0.25);" + _OLIVETTI_END,
-    ],
-    "mnist": [
-        "F();D(128,r);DR(0.125);D(128,r);DR(0.125);D(10,sm)",
-        "F();D(512,r);DR(0.125);D(512,r);DR(0.125);D(10,sm)",
-        "F();D(512,r);DR(0.125);D(512,r);DR(0.125);D(512,r);DR(0.125);D(10,sm)",
-        "C(7,64,r);M(2);DR(0.125);" + _MNIST_END,
-        "C(7,64,r);M(2);DR(0.125);C(5,128,r);M(2);DR(0.125);" + _MNIST_END,
-        "C(5,64,r);M(2);DR(0.125);C(3,128,r);M(2);DR(0.125);" + _MNIST_END,
-        "C(5,32,r)x2;M(2);DR(0.125);C(3,64,r)x2;M(2);DR(0.125);" + _MNIST_END,
-        "C(3,32,r)x2;M(2);DR(0.125);C(3,64,r)x2;M(2);DR(0.125);C(3,128,r)x2;M(2);DR(0.125);"
-        + _MNIST_END,
-        "C(5,32,r)x2;M(2);DR(0.125);C(3,64,r)x2;M(2);DR(0.125);C(3,128,r)x2;M(2);DR(0.125);"
-        + _MNIST_END,
-        "C(5,32,r)x2;M(2);DR(0.125);C(3,64,r)x2;M(2);DR(0.25);C(3,128,r)x2;M(2);DR(0.5);"
-        + _CIFAR_END,
-    ],
-    "cifar": [
-        "F();D(512,r);DR(0.25);D(512,r);DR(0.25);D(512,r);DR(0.25);D(10,sm)",
-        "F();D(512,r);DR(0.125);D(512,r);DR(0.125);D(512,r);DR(0.125);D(10,sm)",
-        "C(3,32,r);M(2);DR(0.125);" + _MNIST_END,
-        "C(3,32,r);M(2);DR(0.125);F();D(128,r);DR(0.25);D(10,sm)",
-        "C(7,32,r);M(2);DR(0.125);" + _MNIST_END,
-        "C(7,32,r);M(2);DR(0.125);C(5,64,r);M(2);DR(0.125);" + _MNIST_END,
-        "C(3,32,r);C(5,16,r);M(2);DR(0.125);F();D(128,r);DR(0.25);D(10,sm)",
-        "C(7,32,r);C(5,32,r);M(2);DR(0.125);C(3,64,r)x2;M(2);DR(0.25);" + _CIFAR_END,
-        "C(3,32,r)x2;M(2);DR(0.125);C(3,64,r)x2;M(2);DR(0.125);" + _MNIST_END,
-        "C(3,32,r)x2;M(2);DR(0.125);C(3,64,r)x2;M(2);DR(0.25);" + _CIFAR_END,
-        "C(3,32,r)x2;M(2);DR(0.125);C(3,64,r)x2;M(2);DR(0.125);C(3,128,r)x2;M(2);DR(0.125);"
-        + _MNIST_END,
-        "C(3,32,r)x2;M(2);DR(0.125);C(3,64,r)x2;M(2);DR(0.25);C(3,128,r)x2;M(2);DR(0.5);"
-        + _CIFAR_END,
-    ],
-}
-# Parameters as the paper prints them: a check that the strings are read as they are meant.
-PARAMETERS = {
-    "olivetti": [
-        33136, 264808, 268968, 133944, 266120, 69576, 266184, 135552, 134400, 270112, 147136,
-    ],
-    "mnist": [
-        118282, 669706, 932362, 1610250, 1012362, 879754, 484714, 435306, 452202, 452202,
-    ],
-    "cifar": [
-        2103818, 2103818, 1050890, 1050890, 1054730, 581706, 539418, 611498, 591274, 591274,
-        550570, 550570,
-    ],
-}  # fmt: skip
+
+def _loaded(name):
+    spec = importlib.util.spec_from_file_location(f"cases_{name}", _FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_paper, _networks = _loaded("paper"), _loaded("networks")
+NETWORKS, PARAMETERS, ROWS = _paper.NETWORKS, _paper.PARAMETERS, _paper.ROWS
+build = _networks.build
 INPUT_SHAPES = {"olivetti": (64, 64, 1), "mnist": (28, 28, 1), "cifar": (32, 32, 3)}
-ROWS = [f"{table}:{i + 1}" for table, rows in NETWORKS.items() for i in range(len(rows))]
-
-_ACTIVATIONS = {"r": "relu", "sm": "softmax"}
 
 
 def build_row(keras, row):
     """The network of a row ("cifar:12")."""
-    table, number = row.split(":")
-    return build(keras, NETWORKS[table][int(number) - 1], INPUT_SHAPES[table])
-
-
-def build(keras, structure, input_shape):
-    """The network of a structure: He-uniform weights before relu, Glorot-uniform else."""
-    model = keras.Sequential([keras.Input(input_shape)])
-    for part in structure.split(";"):
-        kind, inside, times = re.fullmatch(r"(C|M|DR|F|D)\(([^)]*)\)(?:x(\d))?", part).groups()
-        for _ in range(int(times or 1)):
-            model.add(_layer(keras, kind, inside.split(",")))
-    return model
-
-
-def _layer(keras, kind, values):
-    layers = keras.layers
-    if kind == "C":
-        return layers.Conv2D(
-            int(values[1]),
-            int(values[0]),
-            padding="same",
-            activation=_ACTIVATIONS[values[2]],
-            kernel_initializer="he_uniform",
-        )
-    if kind == "D":
-        initializer = "he_uniform" if values[1] == "r" else "glorot_uniform"
-        return layers.Dense(
-            int(values[0]), activation=_ACTIVATIONS[values[1]], kernel_initializer=initializer
-        )
-    if kind == "M":
-        return layers.MaxPooling2D(int(values[0]))
-    return layers.Dropout(float(values[0])) if kind == "DR" else layers.Flatten()
+    return build(keras, _paper.structure(row), INPUT_SHAPES[row.split(":")[0]])
 
 
 def scaled(images, row):

@@ -18,7 +18,7 @@ FORMULAS = OPS | {"random", "activations", "initializers", "regularizers", "cons
 MEASURES = FORMULAS | {"losses", "metrics", "optimizers"}
 LAYERS = MEASURES | {"layers", "quantizers"}
 ANYTHING = LAYERS | {"saving", "callbacks", "training", "models", "datasets", "utils", "parity"}
-COMMANDS = ANYTHING | {"kernels", "standin", "unsupported"}
+COMMANDS = ANYTHING | {"kernels", "standin", "unsupported", "experiments"}
 ALLOWED = {
     "_export": set(),
     "version": set(),
@@ -45,6 +45,7 @@ ALLOWED = {
     "utils": ANYTHING,
     "parity": ANYTHING,
     "standin": ANYTHING,
+    "experiments": ANYTHING | {"commands"},
     "unsupported": set(),
     "commands": COMMANDS,
     "__main__": {"commands", "parity"},

@@ -80,7 +80,7 @@ def pool_text(pool):
     )
 
 
-def run(options):
+def run(options, parser):
     """Print what there is; exit status 0."""
     found = gather()
     if options.json:
