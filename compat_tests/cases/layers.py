@@ -17,6 +17,7 @@ class LayerCase(NamedTuple):
 
 BOTH = (False, True)
 IMAGE = (3, 9, 8, 3)
+VOLUME = (2, 5, 6, 4, 3)
 MANY = (4, 14, 14, 32)
 
 
@@ -129,6 +130,18 @@ CASES = [
     LayerCase("global-average-pooling-keep", layer("GlobalAveragePooling2D", keepdims=True), IMAGE),
     LayerCase("global-max-pooling-1d", layer("GlobalMaxPooling1D"), (3, 9, 4)),
     LayerCase("global-average-pooling-1d", layer("GlobalAveragePooling1D"), (3, 9, 4)),
+    LayerCase("max-pooling-3d", layer("MaxPooling3D", (2, 3, 2)), VOLUME),
+    LayerCase("max-pooling-3d-same", layer("MaxPooling3D", 3, 2, "same"), VOLUME),
+    LayerCase("average-pooling-3d", layer("AveragePooling3D", 2), VOLUME),
+    LayerCase("average-pooling-3d-same", layer("AveragePooling3D", 3, 2, "same"), VOLUME),
+    LayerCase("global-max-pooling-3d", layer("GlobalMaxPooling3D"), VOLUME),
+    LayerCase("global-average-pooling-3d", layer("GlobalAveragePooling3D"), VOLUME),
+    LayerCase("adaptive-average-pooling-1d", layer("AdaptiveAveragePooling1D", 3), (3, 10, 4)),
+    LayerCase("adaptive-average-pooling", layer("AdaptiveAveragePooling2D", (2, 5)), IMAGE),
+    LayerCase("adaptive-average-pooling-3d", layer("AdaptiveAveragePooling3D", 2), VOLUME),
+    LayerCase("adaptive-max-pooling-1d", layer("AdaptiveMaxPooling1D", 3), (3, 10, 4)),
+    LayerCase("adaptive-max-pooling", layer("AdaptiveMaxPooling2D", (2, 5)), IMAGE),
+    LayerCase("adaptive-max-pooling-3d", layer("AdaptiveMaxPooling3D", 2), VOLUME),
     LayerCase("flatten", layer("Flatten"), IMAGE),
     LayerCase("flatten-vector", layer("Flatten"), (3,)),
     LayerCase("flatten-channels-first", layer("Flatten", data_format="channels_first"), IMAGE),
@@ -242,6 +255,11 @@ CHANNELS_FIRST = [
     LayerCase("global-max-pooling", layer("GlobalMaxPooling2D"), IMAGE),
     LayerCase("global-average-pooling", layer("GlobalAveragePooling2D"), IMAGE),
     LayerCase("max-pooling-1d", layer("MaxPooling1D", 2), (3, 9, 4)),
+    LayerCase("max-pooling-3d", layer("MaxPooling3D", 3, 2, "same"), VOLUME),
+    LayerCase("average-pooling-3d", layer("AveragePooling3D", 2), VOLUME),
+    LayerCase("global-max-pooling-3d", layer("GlobalMaxPooling3D"), VOLUME),
+    LayerCase("adaptive-average-pooling", layer("AdaptiveAveragePooling2D", (2, 5)), IMAGE),
+    LayerCase("adaptive-max-pooling-3d", layer("AdaptiveMaxPooling3D", 2), VOLUME),
     LayerCase("up-sampling", layer("UpSampling2D", (3, 2)), IMAGE),
     LayerCase("up-sampling-bilinear", layer("UpSampling2D", 2, interpolation="bilinear"), IMAGE),
     LayerCase("up-sampling-3d", layer("UpSampling3D", (2, 1, 3)), (2, 2, 3, 2, 4)),

@@ -72,10 +72,10 @@ def test_whole_numbers_stay_whole():
             "Received: strides=(1, -1)",
         ),
         (
-            (1, 4, 4, 4, 1),
+            (1, 4, 4, 4, 4, 1),
             {"pool_size": 2},
-            "ops.max_pool: `inputs` must have 3 or 4 axes (batch, one or two spatial, channels); "
-            "pooling over three is not supported. Received: inputs.shape=(1, 4, 4, 4, 1)",
+            "ops.max_pool: `inputs` must have 3 to 5 axes (batch, one to three spatial, channels). "
+            "Received: inputs.shape=(1, 4, 4, 4, 4, 1)",
         ),
     ],
 )
@@ -114,3 +114,15 @@ def test_adaptive_pooling_says_what_is_wrong():
         "ops.adaptive_average_pool: `inputs` must have a known spatial size. "
         "Received: inputs.shape=(None, None, 4, 1)"
     )
+
+
+@pytest.mark.parametrize("name", ["max_pool", "average_pool"])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_gradients_of_pooling_volumes_match_finite_differences(name, first, padding, rng):
+    x = rng.standard_normal((2, 3, 5, 4, 6) if first else (2, 5, 4, 6, 3))
+    data_format = "channels_first" if first else "channels_last"
+    options = {"strides": 2, "padding": padding, "data_format": data_format}
+    check_gradients(lambda x: getattr(ops, name)(x, 3, **options), x)
+    symbolic = getattr(ops, name)(keras.KerasTensor((None, *x.shape[1:])), 3, **options)
+    assert symbolic.shape == (None, *getattr(ops, name)(x, 3, **options).shape[1:])

@@ -2,6 +2,7 @@
 
 from kerasmirror.layers import (  # noqa: F401 - loading them registers their public names
     activation,
+    adaptive_pooling,
     convolutional,
     core,
     global_pooling,

@@ -97,3 +97,25 @@ class GlobalAveragePooling2D(BaseGlobalAveragePooling):
 
     def __init__(self, data_format=None, keepdims=False, **kwargs):
         super().__init__(2, data_format, keepdims, **kwargs)
+
+
+@export("layers.GlobalMaxPooling3D", "layers.GlobalMaxPool3D")
+class GlobalMaxPooling3D(BaseGlobalMaxPooling):
+    """The largest value of each channel: (N, D, H, W, C) to (N, C), or (N, 1, 1, 1, C).
+
+    Source: Keras 3.15 `keras.layers.GlobalMaxPooling3D`.
+    """
+
+    def __init__(self, data_format=None, keepdims=False, **kwargs):
+        super().__init__(3, data_format, keepdims, **kwargs)
+
+
+@export("layers.GlobalAveragePooling3D", "layers.GlobalAvgPool3D")
+class GlobalAveragePooling3D(BaseGlobalAveragePooling):
+    """The mean of each channel: (N, D, H, W, C) to (N, C), or (N, 1, 1, 1, C) with `keepdims`.
+
+    Source: Keras 3.15 `keras.layers.GlobalAveragePooling3D`.
+    """
+
+    def __init__(self, data_format=None, keepdims=False, **kwargs):
+        super().__init__(3, data_format, keepdims, **kwargs)

@@ -1,4 +1,4 @@
-"""Pooling layers over one and two axes."""
+"""Pooling layers over one, two and three axes."""
 
 from __future__ import annotations
 
@@ -122,3 +122,38 @@ class AveragePooling2D(BaseAveragePooling):
         self, pool_size, strides=None, padding="valid", data_format=None, name=None, **kwargs
     ):
         super().__init__(2, pool_size, strides, padding, data_format, name, **kwargs)
+
+
+@export("layers.MaxPooling3D", "layers.MaxPool3D")
+class MaxPooling3D(BaseMaxPooling):
+    """The largest value of each window over three axes.
+
+    Shapes (channels last): inputs (N, D, H, W, C), result (N, O, P, Q, C). `strides` is
+    `pool_size` unless given.
+    Source: Keras 3.15 `keras.layers.MaxPooling3D`.
+    """
+
+    def __init__(
+        self,
+        pool_size=(2, 2, 2),
+        strides=None,
+        padding="valid",
+        data_format=None,
+        name=None,
+        **kwargs,
+    ):
+        super().__init__(3, pool_size, strides, padding, data_format, name, **kwargs)
+
+
+@export("layers.AveragePooling3D", "layers.AvgPool3D")
+class AveragePooling3D(BaseAveragePooling):
+    """The mean of each window over three axes; padded places do not count.
+
+    Shapes (channels last): inputs (N, D, H, W, C), result (N, O, P, Q, C).
+    Source: Keras 3.15 `keras.layers.AveragePooling3D`.
+    """
+
+    def __init__(
+        self, pool_size, strides=None, padding="valid", data_format=None, name=None, **kwargs
+    ):
+        super().__init__(3, pool_size, strides, padding, data_format, name, **kwargs)

@@ -1,4 +1,4 @@
-"""Pooling: the largest value or the mean of each window or stretch, along one or two axes.
+"""Pooling: the largest value or the mean of each window or stretch, along one to three axes.
 
 Kernels know 2D and channels last only; 1D is 2D with H = 1, channels first is transposed here.
 """
@@ -17,6 +17,7 @@ from kerasmirror.core.config import standardize_data_format
 from kerasmirror.kernels.geometry import PoolGeometry, window_output
 from kerasmirror.ops.nn.layout import from_2d, to_2d
 from kerasmirror.ops.nn.precision import narrowed, widened
+from kerasmirror.ops.nn.volumes import pool_volume
 from kerasmirror.ops.tensor import to_tensor
 
 
@@ -27,7 +28,7 @@ def max_pool(inputs, pool_size, strides=None, padding="valid", data_format=None)
     Where a window holds the largest value twice, the first one gets the whole gradient.
     Shapes (channels last): inputs (N, H, W, C) or (N, W, C), result (N, P, Q, C) or (N, Q, C).
     Raises: ValueError for a bad window, stride or padding, or a window larger than the inputs.
-    Source: Keras 3.15 `keras.ops.max_pool`, without three spatial axes.
+    Source: Keras 3.15 `keras.ops.max_pool`.
     """
     return _pool(_max_pool, "ops.max_pool", inputs, pool_size, strides, padding, data_format)
 
@@ -37,7 +38,7 @@ def average_pool(inputs, pool_size, strides=None, padding="valid", data_format=N
     """The mean of each window; padded places do not count.
 
     Shapes and errors as `ops.max_pool`.
-    Source: Keras 3.15 `keras.ops.average_pool`, without three spatial axes.
+    Source: Keras 3.15 `keras.ops.average_pool`.
     """
     owner = "ops.average_pool"
     return _pool(_average_pool, owner, inputs, pool_size, strides, padding, data_format)
@@ -49,17 +50,34 @@ def _pool(rule, owner, inputs, pool_size, strides, padding, data_format):
     pool_size = tuple(pool_size) if isinstance(pool_size, list) else pool_size
     strides = tuple(strides) if isinstance(strides, list) else strides
     shape = tuple(inputs.shape)
+    if len(shape) == 5:
+        return _pool_volume(rule, owner, inputs, pool_size, strides, padding, channels_first)
     geometry = _checked_geometry(shape, pool_size, strides, padding, channels_first, owner)
     return rule(inputs, geometry=geometry, channels_first=channels_first)
 
 
+def _pool_volume(rule, owner, inputs, pool_size, strides, padding, channels_first):
+    window = checks.int_tuple(pool_size, 3, "pool_size", owner=owner)
+    stride = window
+    if strides is not None:
+        stride = checks.int_tuple(strides, 3, "strides", owner=owner)
+    padding = checks.padding(padding, owner=owner)
+    return pool_volume(
+        inputs,
+        rule=rule,
+        geometry_of=functools.partial(pool_geometry, padding=padding, owner=owner),
+        window=window,
+        stride=stride,
+        channels_first=channels_first,
+    )
+
+
 def _checked_rank(shape, owner):
     rank = len(shape) - 2
-    if rank not in (1, 2):
-        reason = "; pooling over three is not supported" if rank == 3 else ""
+    if rank not in (1, 2, 3):
         raise ValueError(
-            f"{owner}: `inputs` must have 3 or 4 axes (batch, one or two spatial, channels)"
-            f"{reason}. Received: inputs.shape={shape}"
+            f"{owner}: `inputs` must have 3 to 5 axes (batch, one to three spatial, channels). "
+            f"Received: inputs.shape={shape}"
         )
     return rank
 
@@ -167,7 +185,7 @@ def adaptive_average_pool(inputs, output_size, data_format=None):
     Stretch i of m over n places goes from `floor(i n / m)` to `ceil((i + 1) n / m)`.
     Shapes (channels last): inputs (N, H, W, C) or (N, W, C), result (N, P, Q, C) or (N, Q, C).
     Raises: ValueError for a bad size or inputs whose spatial size is not known.
-    Source: Keras 3.15 `keras.ops.adaptive_average_pool`, without three spatial axes.
+    Source: Keras 3.15 `keras.ops.adaptive_average_pool`.
     """
     owner = "ops.adaptive_average_pool"
     return _adaptive(_stretch_means, owner, inputs, output_size, data_format)
@@ -177,7 +195,7 @@ def adaptive_average_pool(inputs, output_size, data_format=None):
 def adaptive_max_pool(inputs, output_size, data_format=None):
     """The largest value of `output_size` stretches of each axis; see `adaptive_average_pool`.
 
-    Source: Keras 3.15 `keras.ops.adaptive_max_pool`, without three spatial axes.
+    Source: Keras 3.15 `keras.ops.adaptive_max_pool`.
     """
     owner = "ops.adaptive_max_pool"
     return _adaptive(_stretch_maxima, owner, inputs, output_size, data_format)
