@@ -19,7 +19,7 @@ from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import kernels_of, primitive
 from kerasmirror.core import checks, config, dtypes, seeds
 from kerasmirror.core.names import auto_name, on_clear_session
-from kerasmirror.core.scopes import WRITES, name_scope
+from kerasmirror.core.scopes import WRITES, in_symbolic_scope, name_scope
 from kerasmirror.core.symbolic import KerasTensor, standardize_shape
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable
@@ -143,6 +143,8 @@ def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
     """Uniform on [minval, maxval). Raises: ValueError for a dtype that is not floating point."""
     dtype = _float_dtype(dtype, "random.uniform")
     shape = _known_shape(shape, "random.uniform")
+    if None in shape:
+        return KerasTensor(shape, dtype)
     pair = seed_pair(seed)
     # TensorFlow reads Python floats as float32 before they become `dtype`, float64 too.
     low, high = float(np.float32(minval)), float(np.float32(maxval))
@@ -157,6 +159,8 @@ def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
     """
     dtype = _float_dtype(dtype, "random.normal")
     shape = _known_shape(shape, "random.normal")
+    if None in shape:
+        return KerasTensor(shape, dtype)
     pair = seed_pair(seed)
     return Tensor(kernels_of("cpu").normal(shape, pair, dtype, float(mean), float(stddev)))
 
@@ -166,6 +170,8 @@ def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
     """Normally distributed, without values two deviations or more away from the mean."""
     dtype = _float_dtype(dtype, "random.truncated_normal")
     shape = _known_shape(shape, "random.truncated_normal")
+    if None in shape:
+        return KerasTensor(shape, dtype)
     pair = seed_pair(seed)
     k = kernels_of("cpu")
     return Tensor(k.truncated_normal(shape, pair, dtype, float(mean), float(stddev)))
@@ -176,8 +182,7 @@ def gamma(shape, alpha, dtype=None, seed=None):
     """Gamma distributed with shape parameter `alpha` (a positive number or array) and scale 1."""
     dtype = _float_dtype(dtype, "random.gamma")
     alpha = _positive(alpha, "alpha", "random.gamma")
-    generator = _numpy_generator(seed)
-    return _drawn(generator.standard_gamma, (alpha,), shape, dtype, "random.gamma")
+    return _drawn("standard_gamma", (alpha,), shape, dtype, "random.gamma", seed)
 
 
 @export("random.beta")
@@ -186,7 +191,7 @@ def beta(shape, alpha, beta, dtype=None, seed=None):
     dtype = _float_dtype(dtype, "random.beta")
     a = _positive(alpha, "alpha", "random.beta")
     b = _positive(beta, "beta", "random.beta")
-    return _drawn(_numpy_generator(seed).beta, (a, b), shape, dtype, "random.beta")
+    return _drawn("beta", (a, b), shape, dtype, "random.beta", seed)
 
 
 @export("random.binomial")
@@ -203,7 +208,7 @@ def binomial(shape, counts, probabilities, dtype=None, seed=None):
         checks.fail(owner, "counts", "numbers of at least 0", counts)
     if not ((p >= 0) & (p <= 1)).all():
         checks.fail(owner, "probabilities", "numbers from 0 to 1", p)
-    return _drawn(_numpy_generator(seed).binomial, (counts, p), shape, dtype, owner)
+    return _drawn("binomial", (counts, p), shape, dtype, owner, seed)
 
 
 # --- whole numbers --------------------------------------------------------------------------
@@ -226,6 +231,8 @@ def randint(shape, minval, maxval, dtype="int32", seed=None):
         )
     wide = np.dtype(name if name in ("int32", "int64") else "int64")
     shape = _known_shape(shape, owner)
+    if None in shape:
+        return KerasTensor(shape, name)
     y = kernels_of("cpu").random_integers(shape, seed_pair(seed), low, high, wide)
     return Tensor(y.astype(dtypes.numpy_dtype(name), copy=False))
 
@@ -340,10 +347,11 @@ def _float_dtype(dtype, owner):
 
 
 def _known_shape(shape, owner):
+    """`shape` as a tuple; sizes may be unknown where only the result's shape is looked for."""
     if isinstance(shape, (Tensor, np.ndarray)):
         shape = np.asarray(shape).tolist()
     shape = standardize_shape(shape, owner)
-    if None in shape:
+    if None in shape and not in_symbolic_scope():
         checks.fail(owner, "shape", "known in full", shape)
     return shape
 
@@ -359,8 +367,11 @@ def _numpy_generator(seed):
     return np.random.Generator(np.random.Philox(key=np.array(seed_pair(seed), np.uint64)))
 
 
-def _drawn(draw, parameters, shape, dtype, owner):
+def _drawn(distribution, parameters, shape, dtype, owner, seed):
     shape = _known_shape(shape, owner)
+    if None in shape:
+        return KerasTensor(shape, dtype)
+    draw = getattr(_numpy_generator(seed), distribution)
     try:
         parameters = [np.broadcast_to(p, shape) for p in parameters]
     except ValueError:

@@ -182,3 +182,26 @@ def test_mistakes_are_named():
     assert error_of(lambda: random.binomial((2,), 4, 1.5)).startswith(
         "random.binomial: `probabilities` must be numbers from 0 to 1."
     )
+
+
+@pytest.mark.parametrize("name", ["uniform", "normal", "truncated_normal", "randint", "gamma"])
+def test_a_layer_that_draws_for_each_row_can_be_built_on_placeholders(name):
+    options = {"randint": {"minval": 0, "maxval": 5}, "gamma": {"alpha": 2.0}}.get(name, {})
+
+    class Drawing(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.seed_generator = random.SeedGenerator(1)
+
+        def call(self, x):
+            shape = keras.ops.shape(x)
+            return getattr(random, name)(shape, seed=self.seed_generator, **options)
+
+    layer = Drawing()
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, layer(inputs))
+    assert model.output_shape == (None, 3)
+    # Looking for the shape draws nothing.
+    assert layer.seed_generator.state.numpy().tolist() == [1, 0]
+    assert model(np.zeros((4, 3), "float32")).shape == (4, 3)
+    assert layer.seed_generator.state.numpy().tolist() == [1, 1]

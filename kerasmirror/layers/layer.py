@@ -337,8 +337,10 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
     def _build_on_placeholders(self, args, kwargs):
         """Sublayers of a layer without `build` come to be in its first call."""
         as_placeholder = functools.partial(tree.map_structure, _placeholder_of)
+        kwargs_of_call = {k: as_placeholder(v) for k, v in kwargs.items()}
         try:
-            self.call(*as_placeholder(args), **{k: as_placeholder(v) for k, v in kwargs.items()})
+            with scopes.SymbolicScope():
+                self.call(*as_placeholder(args), **kwargs_of_call)
         except Exception:
             # A call that reads values cannot run on placeholders; the real call will build.
             if any_symbolic(args) or any_symbolic(kwargs):
@@ -421,7 +423,8 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
             function = self.compute_output_shape
             shape = function(**call_spec.shapes_for(function, shapes, type(self).__name__))
             return _placeholders(shape, self.compute_dtype)
-        outputs = self.call(*args, **kwargs)
+        with scopes.SymbolicScope():
+            outputs = self.call(*args, **kwargs)
         return tree.map_structure(_placeholder_of, outputs)
 
     def symbolic_call(self, *args, **kwargs):
