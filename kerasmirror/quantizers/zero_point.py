@@ -23,19 +23,30 @@ def parameters_of(w, bits, symmetric=False, per_channel=True, group_size=-1):
         parts = w.reshape(outputs if per_channel else 1, 1, -1)
     low, high = parts.min(axis=2), parts.max(axis=2)
     if symmetric:
+        level = (low == high) & (low >= 0)  # widened below
         high = np.maximum(np.abs(low), high)
-        low = np.where(low < 0, -high, low)
+        low = np.where(level, low, -high)
     flat = low == high
     low, high = np.where(flat, low - 1, low), np.where(flat, high + 1, high)
     top = w.dtype.type(2**bits - 1)
-    scale = (high - low) / top
-    scale = np.where(scale <= 0, w.dtype.type(1e-8), scale)
-    zero = np.full_like(scale, (top + 1) / 2) if symmetric else np.round(-low / scale)
-    # A range that does not have 0 in it has no level for it; the byte wraps, as in Keras.
-    zero = zero.astype(np.int64).astype(np.uint8)
+    scale, zero = _scale_and_zero(low, high, top)
+    # A zero point is a byte. Where 0 is too far below or above the range, the range is made to have
+    # it; Keras lets the byte wrap there, and the weights come out as something else.
+    far = (zero < 0) | (zero > 255)
+    low, high = np.where(far, np.minimum(low, 0), low), np.where(far, np.maximum(high, 0), high)
+    scale, zero = _scale_and_zero(low, high, top)
+    if symmetric:
+        zero = np.full_like(scale, (top + 1) / 2)
+    zero = zero.astype(np.uint8)
     if not per_channel:
         scale, zero = np.repeat(scale, outputs, axis=0), np.repeat(zero, outputs, axis=0)
     return scale, zero, top
+
+
+def _scale_and_zero(low, high, top):
+    scale = (high - low) / top
+    scale = np.where(scale <= 0, scale.dtype.type(1e-8), scale)
+    return scale, np.round(-low / scale)
 
 
 def levels_of(w, scale, zero, top):
