@@ -9,15 +9,20 @@ with it the arrays it kept, as soon as it has run.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import threading
 
 import numpy as np
 
+from kerasmirror import kernels
 from kerasmirror._export import export
 from kerasmirror.core import dtypes, tree
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable, next_key
+from kerasmirror.kernels import scalar
+
+_kernels_of = functools.cache(kernels.for_device)
 
 
 class _Active(threading.local):
@@ -100,6 +105,11 @@ class GradientTape:
             return True
         # A negative key is a variable's, or that of the tensor it was read as.
         return key < 0 and self._watch_variables and getattr(value, "trainable", True)
+
+    def records_once(self):
+        """Whether each record is for one backward pass, and all trainable variables are watched."""
+        simple = not self._persistent and self._watch_variables
+        return simple and all([key > 0 for key in self._watched])
 
     def record(self, input_keys, output_keys, backward):
         """Add one primitive; `input_keys` has None for inputs that want no gradient."""
@@ -249,7 +259,7 @@ class GradientTape:
 def _accumulate(grads, key, grad):
     before = grads.get(key)
     # Not in place: a rule may hand out one array twice, or a view of the gradient it got.
-    grads[key] = grad if before is None else np.add(before, grad)
+    grads[key] = grad if before is None else _kernels_of("cpu").map_scalar(scalar.add, before, grad)
 
 
 def _raw(value):

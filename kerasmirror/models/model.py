@@ -50,10 +50,10 @@ class Model(ModelQuantization, Trainer, Persistence, Layer):
     def __call__(self, *args, **kwargs):
         if len(args) == 1 and OPEN_CALLS.entry is None:
             eager = super().__call__
-            outputs = program.forward(self, args[0], kwargs, eager)
+            outputs = program.outputs(self, args[0], kwargs, eager)
             if outputs is None:
                 outputs = eager(*args, **kwargs)
-                program.eager_done(self, "forward")
+                program.eager_done(self, "call")
             return outputs
         return super().__call__(*args, **kwargs)
 

@@ -215,18 +215,19 @@ class Steps:
 
     def _train_by_program(self, x, y, sample_weight):
         """One update from one batch of arrays, where a program of the step is at hand."""
-        found = program.training(self, x, y, sample_weight)
-        if found is None:
-            return False
-        (y_pred, loss, weights, gradients), lock = found
-        try:
-            self._loss_tracker.update_state(loss, sample_weight=x.shape[0])
-            self._update_metrics(Tensor(x), Tensor(y), y_pred, None)
-            self.optimizer.apply(gradients, weights)
-        finally:
-            if lock is not None:
-                lock.release()
-        return True
+        with all_or_nothing():
+            found = program.training(self, x, y, sample_weight)
+            if found is None:
+                return False
+            (y_pred, loss, weights, gradients), lock = found
+            try:
+                self._loss_tracker.update_state(loss, sample_weight=x.shape[0])
+                self._update_metrics(Tensor(x), Tensor(y), y_pred, None)
+                self.optimizer.apply(gradients, weights)
+            finally:
+                if lock is not None:
+                    lock.release()
+            return True
 
 
 def _takes_training(function):

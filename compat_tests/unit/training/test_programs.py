@@ -157,9 +157,8 @@ class Doubled(L.Dense):
         lambda: L.Dense(4, activity_regularizer="l2"),
         lambda: L.Dense(4, activation=lambda x: keras.ops.relu(x)),
         lambda: L.Dense(4, dtype="mixed_float16"),
-        lambda: L.BatchNormalization(),
     ],
-    ids=["subclass", "penalty", "own activation", "mixed", "batch norm"],
+    ids=["subclass", "penalty", "own activation", "mixed"],
 )
 def test_unknown_layers_stay_eager(rng, layer):
     model = keras.Sequential([keras.Input((4,)), layer(), L.Dense(3)])

@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from . import memory, threads
+from . import between, memory, threads
 from .conv_direct_grad import add_kernels, places_of, slabs_of, tile_height
 from .conv_gather import (
     backward_gather,
@@ -53,17 +53,24 @@ def grad_input(dy, w, x_shape, geometry):
     return _gather(dy, w, None, False, plan, memory.empty(x_shape, dy.dtype))
 
 
+@between.notable
+def _rows_of_taps(w, bias, taps, columns):
+    """The bias, or zeros, then the window's taps in the plan's order: rows of whole panels."""
+    rows = np.zeros((1 + len(taps), columns), w.dtype)
+    filters = w.shape[3]
+    if bias is not None:
+        rows[0, :filters] = bias
+    rows[1:, :filters] = w.reshape(-1, filters)[taps[:, 2]]
+    return rows
+
+
 def _gather(x, w, bias, relu, plan, out):
     if out.size == 0:
         return out
     filters = w.shape[3]
     vectors, panels = panel_shape(filters, x.itemsize)
     width = vectors * BITS // 8 // x.itemsize
-    # The bias, or zeros, then the window's taps in the plan's order: rows of whole panels.
-    rows = np.zeros((1 + len(plan.taps), panels * width), x.dtype)
-    if bias is not None:
-        rows[0, :filters] = bias
-    rows[1:, :filters] = w.reshape(-1, filters)[plan.taps[:, 2]]
+    rows = _rows_of_taps(w, bias, plan.taps, panels * width)
     height = ROWS * VECTORS // vectors
     band = band_height(plan, x.shape[0], filters * x.itemsize)
     bands = -(-int(plan.phases[:, 3].max()) // band)

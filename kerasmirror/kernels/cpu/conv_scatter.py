@@ -5,7 +5,7 @@ x (N, H, W, C), w (R, S, C / groups, F), y (N, P, Q, F).
 
 import numpy as np
 
-from . import memory, threads
+from . import between, memory, threads
 from .conv_gather import forward_gather
 from .launch import helper, kernel, launch
 from .simd import ROWS, VECTORS, WIDTH, clear, lanes_of, tile_fma, tile_store, tile_zero
@@ -24,9 +24,7 @@ def scatter(dy, w, x_shape, geometry):
     depth, filters = len(plan.taps) * channels, w.shape[3] // geometry.groups
     width = WIDTH[dy.itemsize]
     panels = -(-depth // width)
-    padded = np.zeros((panels * width, groups, filters), dy.dtype)
-    padded[:depth] = w.reshape(depth, groups, filters)
-    packed = padded.reshape(panels, width, groups, filters).transpose(2, 0, 3, 1)
+    packed = _panels_of(w, depth, panels, width, groups)
     room = plan.rows * plan.columns * channels
     work = geometry.out_size[0] * geometry.out_size[1] * panels * width * filters
     launch(
@@ -34,7 +32,7 @@ def scatter(dy, w, x_shape, geometry):
         x_shape[0] * groups,
         threads.chunk_of(work // 8),
         dy,
-        np.ascontiguousarray(packed).reshape(-1),
+        packed.reshape(-1),
         dx,
         threads.scratch(room + ROWS * panels * width, dy.dtype),
         plan.offsets,
@@ -42,6 +40,16 @@ def scatter(dy, w, x_shape, geometry):
         (*plan.pad, plan.rows, plan.columns, *plan.step),
     )
     return dx
+
+
+@between.notable
+def _panels_of(w, depth, panels, width, groups):
+    """w as [group][panel][filter][one of (r, s, c)]; the last panel ends in zeros."""
+    filters = w.shape[3] // groups
+    padded = np.zeros((panels * width, groups, filters), w.dtype)
+    padded[:depth] = w.reshape(depth, groups, filters)
+    packed = padded.reshape(panels, width, groups, filters).transpose(2, 0, 3, 1)
+    return np.ascontiguousarray(packed)
 
 
 @kernel

@@ -13,7 +13,7 @@ import types
 import numpy as np
 
 from .. import scalar
-from . import memory, threads, vectormath
+from . import between, memory, threads, vectormath
 from .launch import inlined, kernel, launch
 
 __all__ = ["cast", "clip", "map_scalar", "where"]
@@ -71,6 +71,7 @@ def map_scalar(formula, *args) -> np.ndarray:
     return y
 
 
+@between.notable
 def where(condition: np.ndarray, x1, x2) -> np.ndarray:
     """x1 where the condition is true, else x2; all three broadcast."""
     shape = np.broadcast_shapes(condition.shape, np.shape(x1), np.shape(x2))
@@ -88,13 +89,13 @@ def clip(x: np.ndarray, lowest, highest) -> np.ndarray:
 def cast(x: np.ndarray, dtype) -> np.ndarray:
     """x with its values as `dtype`: towards zero from floats to whole numbers."""
     y = memory.empty(x.shape, dtype)
-    with np.errstate(invalid="ignore", over="ignore"):
-        np.copyto(y, x, casting="unsafe")
+    between.run(between.copy, y, x)
     return y
 
 
 def _run_ufunc(ufunc, args):
-    if max([a.size for a in args if isinstance(a, np.ndarray)]) <= _SMALL:
+    noted = memory.recorder is not None and between.is_noted()
+    if not noted and max([a.size for a in args if isinstance(a, np.ndarray)]) <= _SMALL:
         # Asking for the result's type and shape, to have it pooled, would cost ten times the work.
         with np.errstate(all="ignore"):
             y = ufunc(*args)
@@ -104,8 +105,7 @@ def _run_ufunc(ufunc, args):
     dtype = ufunc.resolve_dtypes((*kinds, None))[-1]
     shape = np.broadcast_shapes(*(np.shape(a) for a in args))
     y = memory.empty(shape, dtype)
-    with np.errstate(all="ignore"):
-        ufunc(*args, out=y)
+    between.run(between.apply, ufunc, y, *args)
     return y
 
 

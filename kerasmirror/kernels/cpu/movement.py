@@ -9,11 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import memory
+from . import between, memory
 
 __all__ = [
     "broadcast_to",
     "concatenate",
+    "contiguous",
     "flip",
     "pad",
     "repeat",
@@ -55,7 +56,14 @@ def concatenate(arrays: Sequence[np.ndarray], axis: int = 0) -> np.ndarray:
     first = arrays[0]
     shape = list(first.shape)
     shape[axis] = sum(a.shape[axis] for a in arrays)
-    return np.concatenate(arrays, axis, out=memory.empty(tuple(shape), first.dtype))
+    y = memory.empty(tuple(shape), first.dtype)
+    between.run(between.join, axis, y, *arrays)
+    return y
+
+
+def contiguous(x: np.ndarray) -> np.ndarray:
+    """x itself where its values lie side by side, else a copy."""
+    return x if x.flags.c_contiguous else _copied(x)
 
 
 def split(x: np.ndarray, sizes: Sequence[int], axis: int = 0) -> list[np.ndarray]:
@@ -109,5 +117,5 @@ def _copied(view):
     if view.base is None and view.flags.owndata and view.flags.c_contiguous:
         return view
     y = memory.empty(view.shape, view.dtype)
-    y[...] = view
+    between.run(between.copy, y, view)
     return y

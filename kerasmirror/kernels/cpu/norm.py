@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from . import memory, threads
+from . import between, memory, threads
 from .launch import kernel, launch
 from .vectormath import select
 
@@ -19,6 +19,8 @@ __all__ = [
     "batch_norm_grad",
     "batch_norm_stats",
     "batch_norm_weights",
+    "moving_average",
+    "overwrite",
     "row_moments",
 ]
 
@@ -38,11 +40,22 @@ def batch_norm_stats(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.full(channels, np.nan, x.dtype), np.full(channels, np.nan, x.dtype)
     sums = _slab_sums(rows, channels, 1)
     chunk = _slab_chunk(x, sums)
+    exact, mean = _vectors(channels, np.float64, x.dtype)
+    (variance,) = _vectors(channels, x.dtype)
     launch(_sum_slab, sums.shape[0], chunk, x, sums)
-    mean = sums.sum(axis=0)[0] / rows
-    launch(_square_slab, sums.shape[0], chunk, x, mean, sums)
-    variance = sums.sum(axis=0)[0] / rows
-    return mean.astype(x.dtype), variance.astype(x.dtype)
+    between.run(_settle_mean, exact, mean, sums, rows)
+    launch(_square_slab, sums.shape[0], chunk, x, exact, sums)
+    between.run(_settle_variance, variance, sums, rows)
+    return mean, variance
+
+
+def _settle_mean(exact, mean, sums, rows):
+    np.divide(sums.sum(axis=0)[0], rows, out=exact)
+    mean[...] = exact
+
+
+def _settle_variance(variance, sums, rows):
+    variance[...] = sums.sum(axis=0)[0] / rows
 
 
 def batch_norm(x, mean, var, gamma, beta, epsilon: float, relu: bool = False) -> np.ndarray:
@@ -53,12 +66,39 @@ def batch_norm(x, mean, var, gamma, beta, epsilon: float, relu: bool = False) ->
     shape, x = x.shape, _rows(x)
     y = memory.empty(x.shape, x.dtype)
     # Not x * scale + shift, which loses digits where the mean is far larger than the deviation.
-    scale = _scale(var, gamma, epsilon).astype(x.dtype)
-    shift = np.zeros(x.shape[1], x.dtype) if beta is None else beta.astype(x.dtype)
+    (scale,) = _vectors(x.shape[1], x.dtype)
+    between.run(_settle_scale, scale, var, gamma, epsilon)
+    mean = mean if mean.dtype == x.dtype else mean.astype(x.dtype)
+    shift = memory.zeros(mean.shape, x.dtype) if beta is None else _like(beta, x)
     chunk = threads.chunk_of(x.shape[1])
     floor = 0.0 if relu else -np.inf
-    launch(_transform, x.shape[0], chunk, x, mean.astype(x.dtype), scale, shift, y, floor)
+    launch(_transform, x.shape[0], chunk, x, mean, scale, shift, y, floor)
     return y.reshape(shape)
+
+
+def _settle_scale(scale, var, gamma, epsilon):
+    scale[...] = _scale(var, gamma, epsilon)
+
+
+def _like(vector, x):
+    return vector if vector.dtype == x.dtype else vector.astype(x.dtype)
+
+
+def moving_average(average, new, momentum: float) -> np.ndarray:
+    """average * momentum + new * (1 - momentum), each product rounded to the arrays' dtype."""
+    y = memory.empty(average.shape, average.dtype)
+    between.run(_settle_average, y, average, new, momentum)
+    return y
+
+
+def _settle_average(y, average, new, momentum):
+    kind = y.dtype.type
+    np.add(average * kind(momentum), new * kind(1.0 - momentum), out=y)
+
+
+def overwrite(target, values) -> None:
+    """target = values, in place."""
+    between.run(between.copy, target, values)
 
 
 def batch_norm_weights(w, bias, mean, var, gamma, beta, epsilon: float):
@@ -88,22 +128,29 @@ def batch_norm_grad(dy, x, mean, var, gamma, epsilon: float, y=None):
     shape, x, dy = x.shape, _rows(x), _rows(dy)
     rows, channels = x.shape
     sums = _slab_sums(rows, channels, 2)
-    inverse = _scale(var, None, epsilon)
-    mean = mean.astype(x.dtype)
+    inverse, scale, slope, offset, dgamma, dbeta = _vectors(channels, *(x.dtype,) * 6)
+    between.run(_settle_scale, inverse, var, None, epsilon)
+    mean = _like(mean, x)
     relu, y = int(y is not None), dy if y is None else _rows(y)
-    vectors = mean, inverse.astype(x.dtype)
-    launch(_grad_slab, sums.shape[0], _slab_chunk(x, sums), dy, x, y, *vectors, sums, relu)
-    dbeta, dgamma = sums.sum(axis=0)
+    chunk = _slab_chunk(x, sums)
+    launch(_grad_slab, sums.shape[0], chunk, dy, x, y, mean, inverse, sums, relu)
+    settled = slope, offset, dgamma, dbeta
+    between.run(_settle_gradient, scale, *settled, sums, var, gamma, epsilon, max(rows, 1))
     dx = memory.empty(x.shape, x.dtype)
-    scale = _scale(var, gamma, epsilon)
-    count = max(rows, 1)
+    vectors = mean, scale, slope, offset
+    launch(_grad_input, rows, threads.chunk_of(channels), dy, x, y, *vectors, dx, relu)
+    return dx.reshape(shape), dgamma, dbeta
+
+
+def _settle_gradient(scale, slope, offset, dgamma, dbeta, sums, var, gamma, epsilon, rows):
     # dx = scale * dy - (x - mean) * slope - offset
-    slope = (scale * inverse * dgamma / count).astype(x.dtype)
-    offset = (scale * dbeta / count).astype(x.dtype)
-    chunk = threads.chunk_of(channels)
-    vectors = mean, scale.astype(x.dtype), slope, offset
-    launch(_grad_input, rows, chunk, dy, x, y, *vectors, dx, relu)
-    return dx.reshape(shape), dgamma.astype(x.dtype), dbeta.astype(x.dtype)
+    plain, scaled = sums.sum(axis=0)
+    factor = _scale(var, gamma, epsilon)
+    scale[...] = factor
+    slope[...] = factor * _scale(var, None, epsilon) * scaled / rows
+    offset[...] = factor * plain / rows
+    dgamma[...] = scaled
+    dbeta[...] = plain
 
 
 def row_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +168,11 @@ def _rows(x):
 def _slab_sums(rows, channels, kinds):
     """Space for `kinds` sums of each slab; slabs of few rows would only cost."""
     slabs = max(1, min(_SLABS, rows // 64))
-    return np.zeros((slabs, kinds, channels), np.float64)
+    return memory.empty((slabs, kinds, channels), np.float64)
+
+
+def _vectors(channels, *dtypes):
+    return [memory.empty((channels,), dtype) for dtype in dtypes]
 
 
 def _slab_chunk(x, sums):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import memory, norm
+from . import between, memory, norm
 
 __all__ = [
     "all",
@@ -34,6 +34,7 @@ _SLAB = 32
 _py_sum, _py_max = sum, max
 
 
+@between.notable
 def sum(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
     """Sum of x over `axis`."""
     axes = _axes(axis, x.ndim)
@@ -53,16 +54,19 @@ def prod(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
     return _reduce(np.multiply, x.astype(np.int32) if x.dtype == bool else x, axes, keepdims)
 
 
+@between.notable
 def max(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
     """Largest value of x over `axis`, NaN if there is one; the lowest there is for no values."""
     return _extremum(np.maximum, x, axis, keepdims, largest=False)
 
 
+@between.notable
 def min(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
     """Smallest value of x over `axis`, NaN if there is one; the highest there is for no values."""
     return _extremum(np.minimum, x, axis, keepdims, largest=True)
 
 
+@between.notable
 def mean(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
     """Mean of a float array over `axis`; NaN for no values."""
     count = _count(x.shape, _axes(axis, x.ndim))

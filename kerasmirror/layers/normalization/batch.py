@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from kerasmirror import ops
 from kerasmirror._export import export
-from kerasmirror.autodiff.tape import no_grad
+from kerasmirror.autodiff.primitive import kernels_of
 from kerasmirror.core import checks, dtypes
 from kerasmirror.core.symbolic import KerasTensor
+from kerasmirror.core.tensor import Tensor
 from kerasmirror.layers.input_spec import InputSpec
 from kerasmirror.layers.layer import Layer
 from kerasmirror.layers.weight_options import add_weight_with_options, keep_weight_options
@@ -144,9 +145,12 @@ class BatchNormalization(Layer):
     def _follow(self, mean, variance):
         if isinstance(mean, KerasTensor):
             return
-        with no_grad():
-            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+        k = kernels_of("cpu")
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            value = k.moving_average(moving.value.data, batch.data, self.momentum)
+            moving.assign(Tensor(value))
+            if k.is_recording():
+                k.overwrite(moving.data, value)  # for the program: `assign` is none of its steps
 
     def _moments(self, x, mask):
         if mask is None:

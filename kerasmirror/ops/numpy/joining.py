@@ -43,7 +43,7 @@ def _concatenate(k, *xs, axis):
     def backward(dy, needs):
         return tuple(
             [
-                piece if needed else None
+                k.contiguous(piece) if needed else None
                 for piece, needed in zip(cut(dy, sizes, axis), needs, strict=True)
             ]
         )
