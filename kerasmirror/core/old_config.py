@@ -19,8 +19,8 @@ def in_present_form(data):
     class_name, config = data.get("class_name"), data.get("config")
     if not isinstance(class_name, str) or not isinstance(config, dict):
         raise ValueError(
-            "keras: a layer must be described by a dict with `class_name` and "
-            f"`config`. Received: {data!r}"
+            "keras: a layer must be described by a dict with `class_name` and `config` (Expected a "
+            f"dictionary containing a 'config' key.) Received: {data!r}"
         )
     config = {key: value for key, value in config.items() if key not in _GONE.get(class_name, ())}
     shape = config.pop("batch_input_shape", None)

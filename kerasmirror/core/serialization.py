@@ -6,15 +6,17 @@ user registered or passed as `custom_objects`: a config never makes Python impor
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import threading
 import types
+import warnings
 
 import numpy as np
 
 from kerasmirror import _export
 from kerasmirror._export import export
-from kerasmirror.core import names
+from kerasmirror.core import function_code, names
 from kerasmirror.core.safe_mode import SafeModeScope, in_safe_mode
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable
@@ -67,8 +69,8 @@ def register_keras_serializable(package="Custom", name=None):
         registered = f"{package}>{name if name is not None else symbol.__name__}"
         if inspect.isclass(symbol) and not hasattr(symbol, "get_config"):
             raise ValueError(
-                "keras.saving.register_keras_serializable: a registered class must have a "
-                f"`get_config()` method. Received: {symbol}"
+                "keras.saving.register_keras_serializable: Cannot register a class that does not "
+                f"have a get_config() method. Received: {symbol}"
             )
         _CUSTOM_OBJECTS[registered] = symbol
         _CUSTOM_NAMES[symbol] = registered
@@ -132,16 +134,21 @@ def serialize_keras_object(obj):
     if obj is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(obj, types.FunctionType) and obj.__name__ == "<lambda>":
-        raise ValueError(
-            "keras.saving.serialize_keras_object: a lambda has no name to save it by. Register a "
-            f"named function with `@keras.saving.register_keras_serializable()`. Received: {obj}"
+        warnings.warn(
+            "keras.saving.serialize_keras_object: a lambda has no name to save it by, so that its "
+            "code is saved, which loads with `safe_mode=False` only. Use a named function, "
+            f"registered with `@keras.saving.register_keras_serializable()`. Received: {obj}",
+            stacklevel=2,
         )
+        parts = function_code.dumped(obj)
+        value = [parts["code"], parts["defaults"], parts["closure"]]
+        return {"class_name": "__lambda__", "config": {"value": value}}
     if isinstance(obj, (types.FunctionType, types.BuiltinFunctionType)) or (
         callable(obj) and not hasattr(obj, "get_config")
     ):
-        return _describe(obj, obj.__name__, "function")
+        return _described_function(obj)
     if inspect.isclass(obj):
-        return _describe(obj, obj.__name__, obj.__name__)
+        return _describe(obj, obj.__name__)
     if not hasattr(obj, "get_config"):
         raise TypeError(
             "keras.saving.serialize_keras_object: `obj` must be plain data, a function or an "
@@ -151,7 +158,7 @@ def serialize_keras_object(obj):
     if hasattr(obj, "saved_as"):  # an operation of `keras.ops`, which has no class of its own
         module, class_name = obj.saved_as()
         return _named(module, class_name, config, class_name)
-    described = _describe(type(obj), config, None)
+    described = _describe(type(obj), config)
     if hasattr(obj, "get_build_config"):
         build_config = obj.get_build_config()
         if build_config is not None:
@@ -262,31 +269,34 @@ def _named(module, class_name, config, registered_name):
     }
 
 
-def _describe(symbol, config, class_name):
+def _describe(symbol, config):
     path = _export.public_path(symbol)
+    name = symbol.__name__
     if symbol in _SAVED_AS:
-        return _named(_SAVED_AS[symbol], symbol.__name__, config, symbol.__name__)
+        return _named(_SAVED_AS[symbol], name, config, name)
     if path is not None:
         module, _, name = f"keras.{path}".rpartition(".")
-        registered = None
-    else:
-        module, name = symbol.__module__, symbol.__name__
-        registered = get_registered_name(symbol)
-        if _SHARED.symbols is not None:
-            _SHARED.symbols[registered] = symbol
-    if class_name == "function":
-        return {
-            "module": module,
-            "class_name": "function",
-            "config": name if path is not None else config,
-            "registered_name": registered or name,
-        }
-    return {
-        "module": module,
-        "class_name": name,
-        "config": config,
-        "registered_name": registered,
-    }
+        return _named(module, name, config, None)
+    registered = get_registered_name(symbol)
+    _note_symbol(registered, symbol)
+    return _named(symbol.__module__, name, config, registered)
+
+
+def _described_function(function):
+    """A function by its name: of activations, losses and such, and the user's, as Keras has it."""
+    path = _export.public_path(function)
+    name = get_registered_name(function)
+    if path is None:
+        _note_symbol(name, function)
+    elif _function_called(name) is not function:
+        module, _, name = f"keras.{path}".rpartition(".")
+        return _named(module, "function", name, name)
+    return _named("builtins", "function", name, "function")
+
+
+def _note_symbol(name, symbol):
+    if _SHARED.symbols is not None:
+        _SHARED.symbols[name] = symbol
 
 
 @export("saving.deserialize_keras_object", "utils.deserialize_keras_object")
@@ -320,13 +330,27 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True, **kwar
     class_name, inner = config["class_name"], config["config"]
     if class_name in _SPECIAL:
         return _SPECIAL[class_name](inner)
+    if class_name == "__lambda__":
+        return _lambda(inner, safe_mode)
     if class_name == "function":
+        if not isinstance(inner, str):
+            raise TypeError(
+                "keras: Expected 'config' to be a non-null str for a function, its name. "
+                f"Received: {config}"
+            )
         return find_symbol(inner, config.get("module"), config, custom_objects, module_objects)
+    if not isinstance(inner, dict) and inner is not None:
+        raise TypeError(
+            f"keras: Expected 'config' to be a dict for {class_name!r}. Received: {config}"
+        )
     cls = find_symbol(class_name, config.get("module"), config, custom_objects, module_objects)
     if inspect.isfunction(cls):
         return cls
     if not hasattr(cls, "from_config"):
-        raise TypeError(f"keras: {class_name!r} has no `from_config` to rebuild it with.")
+        raise _Told(
+            f"keras: Unable to reconstruct an instance of {class_name!r}, as the class has no "
+            "`from_config()`."
+        )
     shared = config.get("shared_object_id") if _SHARED.made is not None else None
     if shared in (_SHARED.made or ()):
         return _SHARED.made[shared]
@@ -338,8 +362,34 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True, **kwar
     return instance
 
 
+class _Told(TypeError):
+    """Why something cannot be loaded, in words that need no more around them."""
+
+
+def _lambda(inner, safe_mode):
+    safe = in_safe_mode()
+    if safe_mode if safe is None else safe:
+        raise ValueError(
+            "keras: the config holds the code of a Python lambda, which allows arbitrary code "
+            "execution, so it is not loaded. If you trust where it comes from, pass "
+            "`safe_mode=False` to the loading function, or call "
+            "`keras.config.enable_unsafe_deserialization()`."
+        )
+    code, defaults, closure = inner["value"]
+    parts = {"code": code, "defaults": defaults, "closure": closure}
+    return function_code.loaded(parts, {"__builtins__": builtins})
+
+
 def _made_of(cls, inner, config):
-    instance = cls.from_config(inner)
+    try:
+        instance = cls.from_config({} if inner is None else inner)
+    except _Told:
+        raise
+    except TypeError as error:
+        raise _Told(
+            f"{error} (from the config of {cls.__name__}: make sure that objects, such as layers, "
+            "that its `get_config()` returns are explicitly deserialized in its `from_config()`)"
+        ) from error
     build_config = config.get("build_config")
     if build_config and hasattr(instance, "build_from_config") and not instance.built:
         instance.build_from_config(_with_tuples(build_config))
@@ -398,10 +448,30 @@ _LOADABLE = frozenset((*_CLASSES_ONLY, *(f"keras.{family}" for family in _FAMILI
 _NEVER = frozenset(("get", "serialize", "deserialize", "load_model", "clone_model"))
 
 
+# Where Keras looks for a function of which a config has the name alone.
+_FUNCTIONS = (
+    "activations",
+    "losses",
+    "metrics",
+    "initializers",
+    "regularizers",
+    "constraints",
+    "optimizers",
+)
+
+
+def _function_called(name):
+    for family in _FUNCTIONS:
+        symbol = _export.lookup(f"{family}.{name}")
+        if inspect.isfunction(symbol) and name not in _NEVER:
+            return symbol
+    return None
+
+
 def find_symbol(name, module, config, custom_objects=None, module_objects=None):
     """The class or function a config names; custom objects first, then the public names.
 
-    Raises: TypeError when there is none.
+    Raises: TypeError when there is none, ValueError for a public one under a registered name.
     """
     for key in (config.get("registered_name"), name):
         if isinstance(key, str):
@@ -409,22 +479,41 @@ def find_symbol(name, module, config, custom_objects=None, module_objects=None):
             if custom is not None:
                 return custom
     if isinstance(module, str) and isinstance(name, str):
+        symbol = None
         if module in _LOADABLE and not (name in _NEVER or name.startswith("set_")):
             symbol = _export.lookup(f"{module}.{name}"[len("keras.") :])
-            if symbol is not None and (module not in _CLASSES_ONLY or inspect.isclass(symbol)):
-                return symbol
+            if module in _CLASSES_ONLY and not inspect.isclass(symbol):
+                symbol = None
+        elif module == "builtins" and config.get("class_name") == "function":
+            symbol = _function_called(name)
+        if symbol is not None:
+            _check_no_registered_name(name, config)
+            return symbol
+        if module == "builtins" and ">" not in name:  # Keras up to 3.6 left out the package
+            for key, custom in {**(custom_objects or {}), **_CUSTOM_OBJECTS}.items():
+                if key.endswith(f">{name}"):
+                    return custom
     for finder in _FINDERS:
         if (found := finder(module, name)) is not None:
             return found
     for symbol, saved_module in _SAVED_AS.items():
         if (module, name) == (saved_module, symbol.__name__):
             return symbol
-    raise TypeError(
+    raise _Told(
         f"keras: cannot find {name!r} (module {module!r}). Only public names of Keras and your own "
         "registered classes can be loaded; pass yours as "
         "`custom_objects={'Name': Name}` or register it with "
         "`@keras.saving.register_keras_serializable()`."
     )
+
+
+def _check_no_registered_name(name, config):
+    given = config.get("registered_name")
+    if given and given not in (name, config.get("class_name")):
+        raise ValueError(
+            f"keras: {name!r} resolved to a Keras built-in, which has no registered name. Remove "
+            f"it from the config. Received: registered_name={given!r}"
+        )
 
 
 def resolve(identifier, family, what, base=None, custom_objects=None):

@@ -9,6 +9,7 @@ from kerasmirror._export import export
 from kerasmirror.core import checks, serialization, tree
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.node import recording
+from kerasmirror.core.old_config import in_present_form
 from kerasmirror.core.symbolic import KerasTensor, standardize_shape
 from kerasmirror.core.tensor import get_keras_mask
 from kerasmirror.layers.core.input_layer import InputLayer
@@ -279,9 +280,15 @@ class Sequential(Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """A model with the layers that `get_config` described."""
-        model = cls(name=config.get("name"), trainable=config.get("trainable", True))
+        if not isinstance(config, dict) or not {"name", "layers"} <= set(config):
+            raise ValueError(
+                "Sequential.from_config: A Sequential model configuration must be a dictionary "
+                f"containing the 'name' and 'layers' keys. Received: config={config!r}"
+            )
+        model = cls(name=config["name"], trainable=config.get("trainable", True))
         for layer_config in config["layers"]:
-            layer = serialization.deserialize_keras_object(layer_config, custom_objects)
+            described = in_present_form(layer_config)
+            layer = serialization.deserialize_keras_object(described, custom_objects)
             model.add(layer, rebuild=False)
         if model._input_layer is None and config.get("build_input_shape"):
             model.build(tuple(config["build_input_shape"]))

@@ -63,7 +63,10 @@ def _why_refused(archive):
         if info.flag_bits & 1 or info.compress_type not in _METHODS:
             return f"whose member {name!r} is encrypted or packed in an unknown way"
         if info.file_size > _SMALL and info.file_size > _MAX_EXPANSION * info.compress_size:
-            return f"whose member {name!r} unpacks to {info.file_size} bytes from few"
+            return (
+                f"whose member {name!r} unpacks to {info.file_size} bytes from "
+                f"{info.compress_size} (a decompression bomb)"
+            )
     archive.fp.seek(0, os.SEEK_END)
     if packed > archive.fp.tell():
         return "whose members lie in one another"

@@ -21,12 +21,15 @@ def save_model(model, filepath, overwrite=True, zipped=None, **kwargs):
     A path that ends in ".keras" gets a `.keras` file; with `zipped=False`, a path without that
     ending a folder of the same files; one that ends in ".h5" or ".hdf5" the format of Keras 2, from
     which `include_optimizer=False` leaves out the optimizer. With `overwrite=False`, asks before it
-    replaces a file.
+    replaces a file. A binary file that is open for writing gets a `.keras` file too.
     Raises: ValueError for another ending. An existing file stays whole until the new one is.
     Source: Keras 3.15 `keras.saving.save_model`.
     """
     include_optimizer = kwargs.pop("include_optimizer", True)
     save_format = kwargs.pop("save_format", None)
+    if hasattr(filepath, "write"):
+        keras_file.write_archive(model, filepath)
+        return
     name = str(filepath)
     if save_format:
         if not name.endswith((*_OLD, ".keras")):
@@ -81,7 +84,8 @@ def _check_ending(name, zipped):
 
 @export("saving.load_model", "models.load_model")
 def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
-    """The model in a `.keras` file, such a folder, or an `.h5` file, of this package or of Keras.
+    """The model in a `.keras` file (a path, or an open binary file), such a folder, or an `.h5`
+    file, of this package or of Keras.
 
     It is compiled and goes on training where it stopped, unless `compile=False`. Only public
     classes and those that are registered or in `custom_objects` can be in the file; with
@@ -90,6 +94,8 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
     TypeError for classes that it names and nobody registered.
     Source: Keras 3.15 `keras.saving.load_model`.
     """
+    if hasattr(filepath, "read"):
+        return keras_file.read_file(filepath, custom_objects, compile, safe_mode)
     name = str(filepath)
     if name.startswith("hf://"):
         raise ValueError(
@@ -101,8 +107,8 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
     if name.endswith(".keras"):
         if not os.path.isfile(name) or not zipfile.is_zipfile(name):
             raise ValueError(
-                "load_model: File not found: `filepath` must be an accessible `.keras` zip file. "
-                f"Received: filepath={name!r}"
+                f"load_model: File not found: filepath={name!r}. Please ensure the file is an "
+                "accessible `.keras` zip file."
             )
         return keras_file.read_file(name, custom_objects, compile, safe_mode)
     if name.endswith(_OLD):

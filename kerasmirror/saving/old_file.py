@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import warnings
 
 from kerasmirror._export import lookup
@@ -42,6 +43,9 @@ def write_old_file(model, filepath, include_optimizer=True):
     """Write an `.h5` file; an existing one stays whole until the new one is."""
     config = old_form(serialization.serialize_keras_object(model))
     optimizer = getattr(model, "optimizer", None) if include_optimizer else None
+    folder = os.path.dirname(filepath)
+    if folder:
+        os.makedirs(folder, exist_ok=True)
     with new_file(filepath) as file:
         file.attrs["keras_version"] = KERAS_VERSION
         file.attrs["backend"] = "tensorflow"

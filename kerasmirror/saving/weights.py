@@ -99,7 +99,7 @@ _READERS = (".weights.h5", ".weights.json", ".keras", ".h5", ".hdf5")
 def _objects_to_skip(kwargs, owner):
     skipped = kwargs.pop("objects_to_skip", None)
     if kwargs:
-        raise ValueError(f"{owner}: unknown arguments {sorted(kwargs)}")
+        raise ValueError(f"{owner}: Invalid keyword arguments: {sorted(kwargs)}")
     return skipped
 
 
@@ -141,9 +141,10 @@ def _check_path(filepath, owner):
 
 def _check_built(model, owner):
     if not model.built:
+        doing = "loading weights into" if owner == "load_weights" else "saving"
         raise ValueError(
-            f"{owner}: `model` must be built: call it on data or call `build()` first. "
-            f"Received: model={model!r}"
+            f"{owner}: You are {doing} a model that has not yet been built. Call it on data, or "
+            f"`build()`, first. Received: model={model!r}"
         )
 
 
@@ -210,7 +211,7 @@ def _explain(failures, filename):
     first, error = next(iter(failures.values()))
     names = [getattr(saveable, "name", repr(saveable)) for saveable, _ in failures.values()]
     return (
-        f"load_weights: `filepath` must hold weights that fit the model; those of {len(names)} "
+        f"load_weights: the weights in `filepath` must match the model; those of {len(names)} "
         f"objects do not: {names}. The first, {first!r}: {_text(error)}. "
         f"Received: filepath={filename!r}"
     )

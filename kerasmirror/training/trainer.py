@@ -140,8 +140,9 @@ class Trainer(Loops, Steps):
         """Compile as `get_compile_config` described."""
         if type(self).compile is not Trainer.compile:
             warnings.warn(
-                "keras: `compile()` was not called while loading, because the model overrides it; "
-                "call it yourself, or override `compile_from_config()` too.",
+                "`compile()` was not called as part of model loading because the model's "
+                "`compile()` method is custom. Call it yourself, or override "
+                "`compile_from_config()` too.",
                 stacklevel=2,
             )
             return

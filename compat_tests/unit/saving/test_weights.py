@@ -200,7 +200,7 @@ def test_with_skip_mismatch_layers_that_do_not_fit_keep_their_weights(path):
     message = str(caught[0].message)
     names = [layer.name for layer in other.layers]
     assert message.startswith(
-        "load_weights: `filepath` must hold weights that fit the model; those of 2 objects do not: "
+        "load_weights: the weights in `filepath` must match the model; those of 2 objects do not: "
         f"{names}. The first, {other.layers[0]!r}: The array for variable "
     )
     assert "must have shape (4, 5). Received: shape (4, 3). Received: filepath=" in message
@@ -267,9 +267,10 @@ def test_a_model_that_is_not_built_is_an_error(function, path):
     model = keras.Sequential([keras.layers.Dense(2)])
     with pytest.raises(ValueError) as raised:
         getattr(model, function)(path)
+    doing = {"save_weights": "saving", "load_weights": "loading weights into"}[function]
     assert str(raised.value) == (
-        f"{function}: `model` must be built: call it on data or call `build()` first. "
-        f"Received: model={model!r}"
+        f"{function}: You are {doing} a model that has not yet been built. Call it on data, or "
+        f"`build()`, first. Received: model={model!r}"
     )
 
 
@@ -283,7 +284,7 @@ def test_a_missing_file_is_an_error(path):
 
 def test_unknown_arguments_and_by_name_are_errors(path):
     small().save_weights(path)
-    with pytest.raises(ValueError, match=r"load_weights: unknown arguments \['format'\]"):
+    with pytest.raises(ValueError, match=r"load_weights: Invalid keyword arguments: \['format'\]"):
         small().load_weights(path, format="h5")
     with pytest.raises(ValueError, match="load_weights: `by_name` only supports loading legacy"):
         small().load_weights(path, by_name=True)

@@ -6,10 +6,9 @@ import builtins
 import inspect
 
 from kerasmirror._export import export
-from kerasmirror.core import serialization, tree
+from kerasmirror.core import function_code, serialization, tree
 from kerasmirror.core.safe_mode import in_safe_mode
 from kerasmirror.core.symbolic import KerasTensor
-from kerasmirror.layers.core import function_code
 from kerasmirror.layers.layer import Layer
 from kerasmirror.layers.layer_config import config_of
 
@@ -116,8 +115,8 @@ def _restored(config, custom_objects, safe):
     if safe:
         raise ValueError(
             "Lambda: the config of a `Lambda` layer must name a function. This one holds the code "
-            "of a Python lambda, which could do anything when it runs, so it is not loaded. If you "
-            "trust where it comes from, pass `safe_mode=False` to the loading function, or call "
+            "of a Python lambda, which allows arbitrary code execution, so it is not loaded. If "
+            "you trust where it comes from, pass `safe_mode=False` to the loading function, or call "
             "`keras.config.enable_unsafe_deserialization()`."
         )
     return function_code.loaded(config["config"], {"__builtins__": builtins})
