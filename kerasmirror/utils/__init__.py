@@ -7,6 +7,8 @@ from kerasmirror.utils import (  # noqa: F401 - loading them registers their pub
     dataset,
     files,
     flow,
+    frozen_config,
+    graph_inputs,
     image_dataset,
     images,
     logging,

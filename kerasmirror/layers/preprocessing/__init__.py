@@ -1,3 +1,3 @@
 """Layers that prepare data."""
 
-from kerasmirror.layers.preprocessing import numeric  # noqa: F401
+from kerasmirror.layers.preprocessing import bounding_boxes, numeric  # noqa: F401
