@@ -6,7 +6,7 @@ import numpy as np
 
 from kerasmirror import ops
 from kerasmirror._export import export
-from kerasmirror.core import checks, config, dtype_policy, serialization, tree
+from kerasmirror.core import config, dtype_policy, serialization, tree
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.tensor import Tensor, get_keras_mask
 from kerasmirror.core.variable import Variable
@@ -31,9 +31,12 @@ class Loss:
 
     def __init__(self, name=None, reduction="sum_over_batch_size", dtype=None):
         self.name = name or auto_name(type(self).__name__)
-        self.reduction = checks.one_of(
-            reduction, REDUCTIONS, "reduction", owner=type(self).__name__
-        )
+        if reduction not in REDUCTIONS:
+            raise ValueError(
+                f"{type(self).__name__}: Invalid value for argument `reduction`, it must be one of "
+                f"{', '.join(map(repr, REDUCTIONS))}. Received: reduction={reduction!r}"
+            )
+        self.reduction = reduction
         self._dtype_policy = dtype_policy.get(dtype or config.floatx())
         self._dtype = self._dtype_policy.compute_dtype
 

@@ -34,6 +34,8 @@ def accuracy(y_true, y_pred):
 def binary_accuracy(y_true, y_pred, threshold=0.5):
     """1 where `y_pred > threshold` is what `y_true` (0 or 1) says, else 0."""
     y_true, y_pred = same_rank(_array(y_true), _array(y_pred))
+    if y_pred.dtype.kind in "biu":  # a threshold of their dtype would not lie between 0 and 1
+        y_pred = y_pred.astype(dtypes.numpy_dtype(config.floatx()))
     return _matches(y_true == (y_pred > y_pred.dtype.type(threshold)))
 
 

@@ -49,9 +49,9 @@ class AUC(Counting):
         from_logits=False,
     ):
         super().__init__(name=name, dtype=dtype)
-        self.curve = checks.one_of(_spelled(curve, str.upper), _CURVES, "curve", owner="AUC")
-        self.summation_method = checks.one_of(
-            _spelled(summation_method, str.lower), _SUMMATIONS, "summation_method", owner="AUC"
+        self.curve = _one_of(curve, str.upper, _CURVES, "AUC curve")
+        self.summation_method = _one_of(
+            summation_method, str.lower, _SUMMATIONS, "AUC summation method"
         )
         epsilon = config.epsilon()
         self._init_from_thresholds = thresholds is not None
@@ -60,7 +60,10 @@ class AUC(Counting):
             self._thresholds = np.array([0.0 - epsilon, *sorted(thresholds), 1.0 + epsilon])
         else:
             if num_thresholds <= 1:
-                checks.fail("AUC", "num_thresholds", "an int above 1", num_thresholds)
+                raise ValueError(
+                    "AUC: Argument `num_thresholds` must be an integer > 1. "
+                    f"Received: num_thresholds={num_thresholds!r}"
+                )
             self.num_thresholds = num_thresholds
             self._thresholds = np.array(even_thresholds(num_thresholds, epsilon))
         self.multi_label = multi_label
@@ -110,7 +113,7 @@ class AUC(Counting):
         if not self._built:
             raise ValueError("AUC.result: there must have been data. Call `update_state` first.")
         if self.curve == "PR" and self.summation_method == "interpolation":
-            return self._mean_of_labels(self._interpolated_pr())
+            return self.interpolate_pr_auc()
         x, y = getattr(self, f"_{self.curve.lower()}")()
         height = {
             "interpolation": lambda a, b: (a + b) / 2,
@@ -132,8 +135,16 @@ class AUC(Counting):
         precision_gain = np.where(tp == 0, 1, 1 - scale * ratio(fp, tp))
         return np.maximum(recall_gain, 0), precision_gain
 
+    def interpolate_pr_auc(self):
+        """The area under the precision-recall curve, right between the thresholds too.
+
+        Between two points TP grows linearly with TP + FP, so precision is a hyperbola there: with
+        slope s = dTP / dP and b = TP - s P, its part is s (dTP + b log(P_A / P_B)) / (TP + FN).
+        Source: Davis and Goadrich 2006, https://doi.org/10.1145/1143844.1143874.
+        """
+        return self._mean_of_labels(self._interpolated_pr())
+
     def _interpolated_pr(self):
-        # Between two points TP grows linearly with TP + FP, so precision is a hyperbola there.
         tp, fn = self.true_positives.data, self.false_negatives.data
         positive = tp + self.false_positives.data
         dtp, dp = tp[:-1] - tp[1:], positive[:-1] - positive[1:]
@@ -169,7 +180,12 @@ class AUC(Counting):
         return {**super().get_config(), **own}
 
 
-def _spelled(value, change):
-    """`value`, or the `value` of an enumeration's member, with capitals as they are kept here."""
-    value = getattr(value, "value", value)
-    return change(value) if isinstance(value, str) else value
+def _one_of(given, change, allowed, what):
+    """`given`, or the value of an enumeration's member, with capitals as they are kept here."""
+    value = getattr(given, "value", given)
+    value = change(value) if isinstance(value, str) else value
+    if value not in allowed:
+        raise ValueError(
+            f'Invalid {what} value: "{given}". It must be one of {", ".join(map(repr, allowed))}.'
+        )
+    return value

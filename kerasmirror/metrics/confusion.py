@@ -32,8 +32,8 @@ def counts(
     if class_id is not None:
         if y_pred.ndim == 1:
             raise ValueError(
-                "metrics: `y_pred` must have shape (samples, classes) where `class_id` is given. "
-                f"Received: y_pred.shape={y_pred.shape}"
+                "metrics: When class_id is provided, y_pred must be a 2D array with shape "
+                f"(num_samples, num_classes), found shape: {y_pred.shape}"
             )
         y_true, y_pred = y_true[..., class_id, None], y_pred[..., class_id, None]
     weights = np.broadcast_to(weights, y_pred.shape)
@@ -100,8 +100,9 @@ def _thresholds(owner, thresholds, default):
     if thresholds is None:
         return [default]
     items = list(thresholds) if isinstance(thresholds, (list, tuple, np.ndarray)) else [thresholds]
-    if any(t is None or not 0 <= t <= 1 for t in items):
-        checks.fail(owner, "thresholds", "in the range [0, 1]", thresholds)
+    outside = [t for t in items if t is None or not 0 <= t <= 1]
+    if outside:
+        raise ValueError(f"{owner}: Threshold values must be in [0, 1]. Received: {outside}")
     return items
 
 
@@ -254,7 +255,11 @@ class _BestUnderConstraint(Counting):
         owner = type(self).__name__
         checks.real_in(value, 0, 1, option, owner=owner, expected="in the range [0, 1]")
         super().__init__(name=name, dtype=dtype)
-        checks.positive_int(num_thresholds, "num_thresholds", owner=owner)
+        if not isinstance(num_thresholds, int) or num_thresholds <= 0:
+            raise ValueError(
+                f"{owner}: Argument `num_thresholds` must be an integer > 0. "
+                f"Received: num_thresholds={num_thresholds!r}"
+            )
         self.value = value
         self._option = option
         setattr(self, option, value)

@@ -5,10 +5,24 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
-from kerasmirror.core import checks, config
+from kerasmirror.core import config
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.metrics.metric import Metric
 from kerasmirror.metrics.reduction import as_array
+
+
+def _check_number(owner, name, value, text, is_good):
+    if not isinstance(value, float):
+        raise ValueError(
+            f"{owner}: Invalid `{name}` argument value. It should be a Python float. "
+            f"Received: {name}={value} of type '{type(value)}'"
+        )
+    if not is_good(value):
+        should = f"be {text}" if text.startswith(">") else text
+        raise ValueError(
+            f"{owner}: Invalid `{name}` argument value. It should {should}. "
+            f"Received: {name}={value}"
+        )
 
 
 @export("metrics.FBetaScore")
@@ -27,23 +41,30 @@ class FBetaScore(Metric):
     def __init__(self, average=None, beta=1.0, threshold=None, name="fbeta_score", dtype=None):
         super().__init__(name=name, dtype=dtype)
         owner = type(self).__name__
-        checks.one_of(average, (None, "micro", "macro", "weighted"), "average", owner=owner)
-        if not isinstance(beta, float) or beta <= 0:
-            checks.fail(owner, "beta", "a float above 0", beta)
-        if threshold is not None and not (isinstance(threshold, float) and 0 < threshold <= 1):
-            checks.fail(owner, "threshold", "a float above 0 and at most 1, or None", threshold)
+        if average not in (None, "micro", "macro", "weighted"):
+            raise ValueError(
+                f"{owner}: Invalid `average` argument value. Expected one of: "
+                f"{{None, 'micro', 'macro', 'weighted'}}. Received: average={average}"
+            )
+        _check_number(owner, "beta", beta, "> 0", lambda value: value > 0)
+        if threshold is not None:
+            text = "verify 0 < threshold <= 1"
+            _check_number(owner, "threshold", threshold, text, lambda value: 0 < value <= 1)
         self.average = average
         self.beta = beta
         self.threshold = threshold
         self._built = False
 
-    def _build(self, y_true, y_pred):
-        if y_true.ndim != 2 or y_pred.ndim != 2:
+    def _build(self, y_true_shape, y_pred_shape):
+        known = None not in (y_true_shape[-1], y_pred_shape[-1])
+        if len(y_pred_shape) != 2 or len(y_true_shape) != 2 or not known:
+            fully = "" if known else ", with output_dim fully defined (not None)"
             raise ValueError(
-                f"{type(self).__name__}: `y_true` and `y_pred` must have shape (batch, classes). "
-                f"Received: y_true.shape={y_true.shape}, y_pred.shape={y_pred.shape}"
+                f"{type(self).__name__} expects 2D inputs with shape (batch_size, output_dim)"
+                f"{fully}. Received input shapes: y_pred.shape={y_pred_shape} and "
+                f"y_true.shape={y_true_shape}."
             )
-        shape = () if self.average == "micro" else (y_pred.shape[-1],)
+        shape = () if self.average == "micro" else (y_pred_shape[-1],)
         for name in ("true_positives", "false_positives", "false_negatives"):
             setattr(self, name, self.add_variable(shape, "zeros", self.dtype, name=name))
         self.intermediate_weights = self.add_variable(
@@ -54,7 +75,7 @@ class FBetaScore(Metric):
     def update_state(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = as_array(y_true, self._dtype), as_array(y_pred, self._dtype)
         if not self._built:
-            self._build(y_true, y_pred)
+            self._build(y_true.shape, y_pred.shape)
         if self.threshold is None:
             largest = y_pred.max(-1, keepdims=True)
             positive = (y_pred >= largest) & (np.abs(y_pred) > 1e-9)

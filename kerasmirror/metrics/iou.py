@@ -75,8 +75,9 @@ class IoU(Metric):
         weights = array_of(sample_weight)
         if weights.dtype.kind == "f" and "int" in self._dtype and hasattr(sample_weight, "dtype"):
             warnings.warn(
-                f"{type(self).__name__}: float weights are cut to whole numbers, because the "
-                f"metric's dtype is {self._dtype}. Pass dtype='float32' to keep them.",
+                f"{type(self).__name__}: `sample_weight` is passed as `float`, but dtype is `int`, "
+                "so the weights are cut to whole numbers by type casting. "
+                f"Pass dtype='float32' to keep them. Received: dtype={self._dtype!r}",
                 stacklevel=3,
             )
         return np.broadcast_to(as_array(weights, self._dtype).reshape(-1), shape)

@@ -120,7 +120,11 @@ class R2Score(Metric):
     ):
         super().__init__(name=name, dtype=dtype)
         allowed = (None, "uniform_average", "variance_weighted_average")
-        checks.one_of(class_aggregation, allowed, "class_aggregation", owner="R2Score")
+        if class_aggregation not in allowed:
+            raise ValueError(
+                "R2Score: Invalid value for argument `class_aggregation`, it must be one of "
+                f"{allowed}. Received: class_aggregation={class_aggregation!r}"
+            )
         if num_regressors < 0:
             checks.fail("R2Score", "num_regressors", "at least 0", num_regressors)
         self.class_aggregation = class_aggregation

@@ -113,8 +113,8 @@ def test_short_long_and_class_names_are_found():
 
 
 MISTAKES = {
-    "Huber: `reduction` must be one of 'sum_over_batch_size', 'sum', 'mean', "
-    "'mean_with_sample_weight', 'none', None. Received: reduction='average'": (
+    "Huber: Invalid value for argument `reduction`, it must be one of 'sum_over_batch_size', "
+    "'sum', 'mean', 'mean_with_sample_weight', 'none', None. Received: reduction='average'": (
         lambda: keras.losses.Huber(reduction="average")
     ),
     "CategoricalGeneralizedCrossEntropy: `q` must be between 0 and 1, both excluded. "

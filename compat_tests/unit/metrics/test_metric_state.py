@@ -123,28 +123,40 @@ def test_names_in_snake_case_are_classes_before_functions():
 
 
 MISTAKES = {
-    "AUC: `curve` must be one of 'ROC', 'PR', 'PRGAIN'. Received: curve='ABC'": (
+    "Invalid AUC curve value: \"abc\". It must be one of 'ROC', 'PR', 'PRGAIN'.": (
         lambda m: m.AUC(curve="abc")
     ),
-    "AUC: `summation_method` must be one of 'interpolation', 'majoring', 'minoring'. Received: "
-    "summation_method='sum'": lambda m: m.AUC(summation_method="sum"),
-    "AUC: `num_thresholds` must be an int above 1. Received: num_thresholds=1": (
+    "Invalid AUC summation method value: \"sum\". It must be one of 'interpolation', 'majoring', "
+    "'minoring'.": lambda m: m.AUC(summation_method="sum"),
+    "AUC: Argument `num_thresholds` must be an integer > 1. Received: num_thresholds=1": (
         lambda m: m.AUC(num_thresholds=1)
     ),
     "AUC: `num_labels` must be None unless `multi_label` is True. Received: num_labels=3": (
         lambda m: m.AUC(num_labels=3)
     ),
-    "Precision: `thresholds` must be in the range [0, 1]. Received: thresholds=[0.5, 2]": (
+    "Precision: Threshold values must be in [0, 1]. Received: [2]": (
         lambda m: m.Precision(thresholds=[0.5, 2])
     ),
     "PrecisionAtRecall: `recall` must be in the range [0, 1]. Received: recall=-1": (
         lambda m: m.PrecisionAtRecall(-1)
     ),
-    "FBetaScore: `beta` must be a float above 0. Received: beta=1": lambda m: m.FBetaScore(beta=1),
-    "F1Score: `average` must be one of None, 'micro', 'macro', 'weighted'. Received: "
-    "average='sum'": lambda m: m.F1Score(average="sum"),
-    "F1Score: `threshold` must be a float above 0 and at most 1, or None. Received: "
+    "FBetaScore: Invalid `beta` argument value. It should be a Python float. Received: beta=1 of "
+    "type '<class 'int'>'": lambda m: m.FBetaScore(beta=1),
+    "FBetaScore: Invalid `beta` argument value. It should be > 0. Received: beta=-1.0": (
+        lambda m: m.FBetaScore(beta=-1.0)
+    ),
+    "F1Score: Invalid `average` argument value. Expected one of: {None, 'micro', 'macro', "
+    "'weighted'}. Received: average=sum": lambda m: m.F1Score(average="sum"),
+    "F1Score: Invalid `threshold` argument value. It should verify 0 < threshold <= 1. Received: "
     "threshold=2.0": lambda m: m.F1Score(threshold=2.0),
+    "F1Score expects 2D inputs with shape (batch_size, output_dim). Received input shapes: "
+    "y_pred.shape=(3,) and y_true.shape=(3,).": lambda m: m.F1Score()(np.ones(3), np.ones(3)),
+    "RecallAtPrecision: Argument `num_thresholds` must be an integer > 0. Received: "
+    "num_thresholds=-1": lambda m: m.RecallAtPrecision(0.5, num_thresholds=-1),
+    "R2Score: Invalid value for argument `class_aggregation`, it must be one of (None, "
+    "'uniform_average', 'variance_weighted_average'). Received: class_aggregation='x'": (
+        lambda m: m.R2Score("x")
+    ),
     "R2Score: `num_regressors` must be at least 0. Received: num_regressors=-1": (
         lambda m: m.R2Score(num_regressors=-1)
     ),
@@ -156,8 +168,8 @@ MISTAKES = {
     "IoU: `target_class_ids` must be below num_classes=2. Received: target_class_ids=[0, 2]": (
         lambda m: m.IoU(2, [0, 2])
     ),
-    "metrics: `y_pred` must have shape (samples, classes) where `class_id` is given. Received: "
-    "y_pred.shape=(3,)": lambda m: m.Recall(class_id=1)(np.ones(3), np.ones(3)),
+    "metrics: When class_id is provided, y_pred must be a 2D array with shape (num_samples, "
+    "num_classes), found shape: (3,)": lambda m: m.Recall(class_id=1)(np.ones(3), np.ones(3)),
     "Mean.stateless_result: `metric_variables` must hold 2 values, one for each variable. "
     "Received: 1 values": lambda m: m.Mean().stateless_result([1.0]),
     "keras.metrics.get: `identifier` must be a name, a config dict, a callable or a metric. "
@@ -194,7 +206,7 @@ def test_methods_a_subclass_must_write_are_named(method):
 
 def test_float_weights_of_counts_warn():
     metric = keras.metrics.MeanIoU(2)
-    with pytest.warns(UserWarning, match="float weights are cut to whole numbers"):
+    with pytest.warns(UserWarning, match="the weights are cut to whole numbers by type casting"):
         metric.update_state([0, 1], [0, 1], np.array([0.5, 1.5]))
 
 
@@ -204,3 +216,20 @@ def test_an_r2_score_with_too_few_values_is_not_adjusted():
     with pytest.warns(UserWarning, match="more independent predictors than values"):
         score = float(metric.result())
     assert score == pytest.approx(1 - 1 / (14 / 3), rel=1e-5)
+
+
+def test_binary_accuracy_of_booleans_and_whole_numbers():
+    y = np.array([[True], [False], [True], [True]])
+    for predicted, expected in ((y, 1.0), (y.astype("int32"), 1.0), (~y, 0.0)):
+        metric = keras.metrics.BinaryAccuracy()
+        metric.update_state(y, predicted)
+        assert float(metric.result()) == expected
+
+
+def test_the_interpolated_area_of_precision_and_recall_is_the_result():
+    metric = keras.metrics.AUC(curve="PR", num_thresholds=5)
+    metric.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
+    assert float(metric.interpolate_pr_auc()) == float(metric.result())
+    other = keras.metrics.AUC(curve="ROC", num_thresholds=5)
+    other.update_state([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
+    assert float(other.interpolate_pr_auc()) == float(metric.result()) != float(other.result())
