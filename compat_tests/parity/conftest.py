@@ -4,16 +4,8 @@ import os
 
 import pytest
 
-from kerasmirror.parity import RealKeras
-
-
-@pytest.fixture(scope="session")
-def real_keras():
-    """A process with real Keras on TensorFlow: `real_keras.call(function, *arguments)`."""
-    pytest.importorskip("keras", reason="real Keras is not installed")
-    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-    with RealKeras() as real:
-        yield real
+# pytest finds fixtures by their names in here.
+from kerasmirror.parity.pytest_plugin import assert_parity, parity_report, real_keras  # noqa: F401
 
 
 @pytest.fixture(scope="session")

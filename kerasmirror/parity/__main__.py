@@ -1,56 +1,163 @@
-"""`python -m kerasmirror.parity FILE:FUNCTION`: compare a model by hand.
-
-FUNCTION(keras) gives a model with a known input shape; inputs are random, targets too.
-"""
+"""`python -m kerasmirror parity TARGET`: one model in both packages, and where they differ."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import json
+import math
 import sys
+from pathlib import Path
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
-import kerasmirror
-from kerasmirror.parity import compare_model
+from kerasmirror.experiments import data as data_sets
+from kerasmirror.parity.compare import TOLERANCES, compare
+from kerasmirror.parity.page import page
+from kerasmirror.parity.peer import PeerError
+from kerasmirror.parity.targets import resolve
+from kerasmirror.saving.atomic import replacing
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="python -m kerasmirror parity", description=__doc__)
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        help='a row of the paper (mnist:4), a structure ("C(3,8,r);M(2);F();D(10,sm)"), '
+        "module:function or file.py:function that takes keras and gives a model, or a Keras script",
+    )
+    parser.add_argument("--input-shape", help="of a structure: 28,28,1")
+    parser.add_argument(
+        "--data", default="made", help="olivetti, mnist, cifar10, a file .npz with x and y, or made"
+    )
+    parser.add_argument("--loss", help="a name; default: the model's own, or one for its outputs")
+    parser.add_argument("--optimizer", help="a name; default: the model's own, or adam")
+    parser.add_argument("--steps", type=int, default=20, help="training steps; 0: no training")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--samples", type=int, default=256, help="how many samples are used")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--weights-from", choices=("keras", "kerasmirror"), default="keras")
+    parser.add_argument("--backend", choices=("tensorflow", "jax", "torch"), default="tensorflow")
+    parser.add_argument("--python", help="the Python that has real Keras (default: this one)")
+    parser.add_argument(
+        "--tolerance",
+        action="append",
+        default=[],
+        metavar="STAGE=VALUE",
+        help=f"another bound for one of: {', '.join(TOLERANCES)}",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the report as JSON")
+    parser.add_argument("--html", metavar="FILE", help="write it as one page with plots")
+    return parser
 
 
 def main(arguments=None):
-    """Compare as `arguments` (default: the command line) say, print; status 1 if they differ."""
-    parser = argparse.ArgumentParser(prog="python -m kerasmirror.parity", description=__doc__)
-    parser.add_argument("model", help="FILE:FUNCTION, where FUNCTION(keras) gives a model")
-    parser.add_argument("--loss", default="sparse_categorical_crossentropy")
-    parser.add_argument("--optimizer", default="adam")
-    parser.add_argument("--steps", type=int, default=20, help="training steps to compare")
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--samples", type=int, default=256)
-    parser.add_argument("--seed", type=int, default=1)
+    """Compare as `arguments` (default: the command line) say, print. Status 1: differ; 2: error."""
+    parser = _parser()
     options = parser.parse_args(arguments)
-    file, _, name = options.model.partition(":")
-    spec = importlib.util.spec_from_file_location("parity_model", file)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["parity_model"] = module
-    spec.loader.exec_module(module)
-    build = getattr(module, name or "build")
-    model = build(kerasmirror)
-    rng = np.random.default_rng(options.seed)
-    x = rng.random((options.samples, *model.input_shape[1:]), dtype=np.float32)
-    if options.loss.startswith("sparse"):
-        y = rng.integers(0, model.output_shape[-1], options.samples)
-    else:
-        y = rng.random((options.samples, *model.output_shape[1:]), dtype=np.float32)
-    report = compare_model(
-        build,
-        x,
-        y,
-        options.loss,
-        options.optimizer,
-        options.steps,
-        options.batch_size,
-        options.seed,
-    )
-    print(report)
+    try:
+        report = _compared(options)
+        for path, text in ((options.json, _json), (options.html, page)):
+            if path:
+                with replacing(path) as temporary:
+                    Path(temporary).write_text(text(report), encoding="utf-8")
+    except PeerError as error:
+        print(f"parity: {error.title} raised {error.kind}: {error.text}", file=sys.stderr)
+        return 2
+    except (ValueError, TypeError, OSError, ImportError, KeyError) as error:
+        print(f"parity: {error}", file=sys.stderr)
+        return 2
+    _print(report)
     return 0 if report.good else 1
+
+
+def _compared(options):
+    shape = options.input_shape
+    if shape is not None:
+        if not all(part.strip().isdecimal() for part in shape.split(",")):
+            raise ValueError(f"--input-shape must be like 28,28,1. Received: {shape}")
+        shape = tuple(int(part) for part in shape.split(","))
+    elif options.data in data_sets.INPUT_SHAPES and options.data != "made":
+        shape = data_sets.INPUT_SHAPES[options.data]
+    target = resolve(options.target, shape)
+    return compare(
+        target,
+        _data(options),
+        loss=options.loss,
+        optimizer=options.optimizer,
+        steps=options.steps,
+        batch_size=options.batch_size,
+        samples=options.samples,
+        seed=options.seed,
+        weights_from=options.weights_from,
+        backend=options.backend,
+        python=options.python,
+        tolerances=dict(map(_tolerance, options.tolerance)),
+        title=options.target,
+    )
+
+
+def _tolerance(text):
+    name, _, value = text.rpartition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise ValueError(f"--tolerance must be like layer=1e-5. Received: {text}") from None
+
+
+def _data(options):
+    if options.data == "made":
+        return None
+    if options.data in data_sets.INPUT_SHAPES:
+        return data_sets.load(options.data, samples=options.samples)[0]
+    with np.load(options.data) as file:
+        x, y = file["x"], file["y"]
+    if len(x) != len(y):
+        raise ValueError(
+            f"--data: x and y must have equally many rows. Received: {len(x)}, {len(y)}"
+        )
+    return x[: options.samples], y[: options.samples]
+
+
+def _json(report):
+    def plain(value):
+        if isinstance(value, float) and not math.isfinite(value):
+            return str(value)
+        if isinstance(value, dict):
+            return {key: plain(part) for key, part in value.items()}
+        return [plain(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+    return json.dumps(plain(report.as_dict()), indent=1) + "\n"
+
+
+def _print(report):
+    console = Console(soft_wrap=True)
+    table = Table(title=report.title, title_justify="left", show_edge=False)
+    for name in ("compared", "agree", "error", "allowed", "worst element"):
+        table.add_column(name, justify="left" if name in ("compared", "worst element") else "right")
+    for stage, worst, count, good in report.summary():
+        style = None if good == count else "bold red"
+        table.add_row(stage, f"{good}/{count}", f"{worst.error:.1e}", f"{worst.allowed:.0e}",
+                      _element(worst), style=style)  # fmt: skip
+    console.print(table)
+    for name, sides in report.costs.items():
+        if all(sides.values()):
+            unit, scale = ("MiB", 2**-20) if name == "peak_memory" else ("ms", 1e3)
+            ours, theirs = (sides[side] * scale for side in ("kerasmirror", "keras"))
+            name = name.replace("_seconds", "").replace("_", " ")
+            console.print(f"{name}: kerasmirror {ours:.1f} {unit}, keras {theirs:.1f} {unit}")
+    console.print(report.verdict(), style="green" if report.good else "bold red", markup=False)
+
+
+def _element(row):
+    if row.place is None:
+        return row.name
+    place = ",".join(map(str, row.place))
+    values = f"{row.ours:.7g} | {row.theirs:.7g}"
+    nearer = f" nearer: {row.nearer}" if row.nearer else ""
+    return f"{row.name} [{place}] {values}{nearer}"
 
 
 if __name__ == "__main__":

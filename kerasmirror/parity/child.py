@@ -1,16 +1,20 @@
-"""The child process with real Keras: reads pickled calls from stdin, writes results to stdout.
+"""A child process with one package: reads pickled calls from stdin, answers on stdout.
 
-Run by path, never imported: it must not load kerasmirror. A call is (file, function name,
-positional arguments); an argument ("function", file, name) stands for that function.
+Run by path, never imported: with real Keras it must not load kerasmirror. Arguments: the package,
+"keras" or "kerasmirror", and Keras's backend. A call is (file, function name, positional
+arguments); an argument ("function", file, name) stands for that function.
 """
 
+import importlib
 import importlib.util
 import os
 import pickle
 import sys
 import traceback
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
+PACKAGE = sys.argv[1] if len(sys.argv) > 1 else "keras"
+BACKEND = sys.argv[2] if len(sys.argv) > 2 else "tensorflow"
+os.environ["KERAS_BACKEND"] = BACKEND
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # Sums in one order, so that a comparison gives the same figures in every run.
@@ -42,8 +46,7 @@ def main():
     """Answer calls until stdin ends."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints, prints to stderr
-    import keras
-
+    package = importlib.import_module(PACKAGE)
     while True:
         try:
             file, name, arguments = pickle.load(sys.stdin.buffer)
@@ -51,7 +54,7 @@ def main():
             return
         try:
             arguments = [load(*a[1:]) if _is_reference(a) else a for a in arguments]
-            answer = (True, load(file, name)(keras, *arguments))
+            answer = (True, load(file, name)(package, *arguments))
         except Exception as error:
             answer = (False, (type(error).__name__, str(error), traceback.format_exc()))
         pickle.dump(answer, answers)

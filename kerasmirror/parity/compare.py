@@ -1,65 +1,200 @@
-"""compare_model: one architecture built, run and trained in both packages."""
+"""compare: one model built, run and trained in both packages, and where they first disagree."""
 
 from __future__ import annotations
 
 import contextlib
+import inspect
+import os
+import tempfile
+
+import numpy as np
 
 from kerasmirror.parity import measure
-from kerasmirror.parity.peer import RealKeras
+from kerasmirror.parity.peer import Peer, RealKeras
 from kerasmirror.parity.report import Report
+from kerasmirror.parity.targets import made_data, usual_loss
 
-# Relative errors: uniform initializers are exact, normal ones differ in the last bits of log, sin
-# and cos; a layer's forward and gradient are float32 sums in another order.
-TOLERANCES = {"initial": 2e-6, "outputs": 1e-5, "loss": 1e-5, "gradient": 1e-5, "step": 1e-4}
+# How far the two sides may be apart, relative to the largest expected value. Uniform initializers
+# are exact, normal ones differ in the last bits of log, sin and cos; a layer's forward and gradient
+# are float32 sums in another order, convolutions by Winograd's algorithm with a few roundings more.
+TOLERANCES = {
+    "initial weights": 2e-6,
+    "layer": 5e-5,
+    "outputs": 5e-5,
+    "loss": 1e-5,
+    "flow": 5e-5,
+    "gradient": 5e-5,
+    "step": 1e-4,
+    "final weights": 1e-2,
+    "accuracy": 0.02,
+    "file": 5e-5,
+}
 
 
-def compare_model(
+def compare(
     build,
-    x,
-    y,
-    loss,
-    optimizer="adam",
-    steps=0,
+    data=None,
+    *,
+    loss=None,
+    optimizer=None,
+    steps=20,
     batch_size=32,
+    samples=256,
     seed=1,
-    weights=None,
+    weights_from="keras",
+    backend="tensorflow",
+    python=None,
     tolerances=None,
     real=None,
     title=None,
 ):
-    """A Report of how far kerasmirror is from real Keras on the model that `build(keras)` makes.
+    """A Report of how far kerasmirror is from real Keras on one model.
 
-    Compares the initial weights from one seed; from the same weights the outputs, the loss and
-    every weight's gradient on (x, y); and, with `steps`, the loss of every step of a shuffled `fit`
-    with dropout on, from one seed. `build` is a module-level function. `real` is a RealKeras to
-    use; without one, a process is started for this call.
+    Both sides build the model and get the same weights. Compared are: the initial weights from one
+    seed; in inference mode the output of every layer, the outputs as a user gets them, the loss,
+    the gradient with respect to every layer's output and to every weight; with `steps`, the loss of
+    each step of a shuffled `fit` with dropout on, the weights and the accuracy after it; and a
+    weights file written by either side and read by the other. What is beyond its tolerance is
+    judged by real Keras in float64.
+
+    Args:
+        build: a module-level function that takes `keras` and gives a model, or what
+            `parity.targets.resolve` gives.
+        data: (x, y), arrays; random ones if there are none.
+        loss, optimizer: names or configs; by default those the model was compiled with, else a
+            cross-entropy for class outputs and the mean squared error for others, and "adam".
+        weights_from: whose initial weights both sides get, "keras" or "kerasmirror".
+        backend: of real Keras, "tensorflow", "jax" or "torch"; `python`, the interpreter of an
+            environment that has it.
+        tolerances: replaces some of TOLERANCES. 0 steps: no training.
+        real: a RealKeras to use; without one, a process is started for this call.
+    Raises: ValueError, TargetError, PeerError (the model cannot be built), ImportError.
     """
-    import kerasmirror
-
-    allowed = {**TOLERANCES, **(tolerances or {})}
-    report = Report(title or f"{build.__name__}: kerasmirror against Keras on TensorFlow")
+    if weights_from not in ("keras", "kerasmirror"):
+        raise ValueError(
+            'compare: `weights_from` must be "keras" or "kerasmirror". '
+            f"Received: weights_from={weights_from!r}"
+        )
+    unknown = sorted(set(tolerances or {}) - set(TOLERANCES))
+    if unknown:
+        raise ValueError(
+            f"compare: `tolerances` must be for {', '.join(TOLERANCES)}. Received: {unknown}"
+        )
     with contextlib.ExitStack() as stack:
-        real = real or stack.enter_context(RealKeras())
-
-        def both(function, *arguments):
-            return function(kerasmirror, *arguments), real.call(function, *arguments)
-
-        ours, theirs = both(measure.initial_weights, build, seed)
-        if weights is None:
-            for i, (actual, expected) in enumerate(zip(ours, theirs, strict=True)):
-                report.add(f"initial weight {i}", actual, expected, allowed["initial"])
-            weights = theirs
-        ours, theirs = both(measure.forward_and_gradients, build, seed, weights, x, y, loss)
-        report.add("outputs", ours["outputs"], theirs["outputs"], allowed["outputs"])
-        report.add("loss", ours["loss"], theirs["loss"], allowed["loss"])
-        for name, actual, expected in zip(
-            theirs["names"], ours["gradients"], theirs["gradients"], strict=True
-        ):
-            report.add(f"gradient of {name}", actual, expected, allowed["gradient"])
+        ours = stack.enter_context(Peer())
+        real = real or stack.enter_context(RealKeras(python, backend))
+        known = ours.call(measure.describe, build, seed)
+        loss = loss or known["loss"] or usual_loss(known["outputs"])
+        if data is None:
+            data = known["data"]
+        if data is None:
+            data = made_data(known["inputs"], known["outputs"], loss, samples, seed)
+        task = _Task(build, *data, loss, optimizer or known["optimizer"] or "adam", seed)
+        report = Report(title or _title(build), {**TOLERANCES, **(tolerances or {})})
+        weights = _compare_initial_weights(report, task, ours, real, weights_from)
+        _compare_one_pass(report, task, ours, real, weights, backend, batch_size)
+        _compare_files(report, task, ours, real, weights, batch_size)
         if steps:
-            arguments = (build, seed, weights, x, y, loss, optimizer, steps, batch_size)
-            ours, theirs = both(measure.training_curve, *arguments)
-            pairs = zip(ours["losses"], theirs["losses"], strict=True)
-            for i, (actual, expected) in enumerate(pairs):
-                report.add(f"step {i + 1}", actual, expected, allowed["step"])
+            _compare_training(report, task, ours, real, weights, steps, batch_size)
     return report
+
+
+class _Task:
+    def __init__(self, build, x, y, loss, optimizer, seed):
+        self.build, self.loss, self.optimizer, self.seed = build, loss, optimizer, seed
+        self.x, self.y = np.asarray(x), np.asarray(y)
+
+    def batch(self, size):
+        return self.x[:size], self.y[:size]
+
+
+def _title(build):
+    if callable(build):
+        return build.__name__
+    named = f"{os.path.basename(build['file'])}:{build.get('name', '')}".rstrip(":")
+    return build.get("structure") or named
+
+
+def _compare_initial_weights(report, task, ours, real, weights_from):
+    arguments = (task.build, task.seed, task.x[:1])
+    found = [side.call(measure.initial_weights, *arguments) for side in (ours, real)]
+    shapes = [[w.shape for w in weights] for weights in found]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            "compare: both sides must have weights of equal shapes. Received: kerasmirror "
+            f"{shapes[0]}, keras {shapes[1]}"
+        )
+    for i, (actual, expected) in enumerate(zip(*found, strict=True)):
+        report.add("initial weights", f"weight {i}", actual, expected)
+    return found[1] if weights_from == "keras" else found[0]
+
+
+def _compare_one_pass(report, task, ours, real, weights, backend, batch_size):
+    x, y = task.batch(batch_size)
+    arguments = (task.build, task.seed, weights, x, y, task.loss)
+    actual = ours.call(measure.forward_and_gradients, *arguments)
+    expected = real.call(measure.forward_and_gradients, *arguments)
+    exact = real.call(measure.forward_and_gradients, *arguments, "float64")
+    for (name, kind, a), (_, _, e), (_, _, t) in _equally_many(
+        actual["layers"], expected["layers"], exact["layers"]
+    ):
+        report.add("layer", name, a, e, t, kind)
+    for name in ("outputs", "loss"):
+        report.add(name, "model", actual[name], expected[name], exact[name])
+    theirs, truth = dict(expected["flow"]), dict(exact["flow"])
+    for name, a in actual["flow"]:
+        if name in theirs:
+            report.add("flow", name, a, theirs[name], truth.get(name))
+    for (path, a), (_, e), (_, t) in _equally_many(
+        actual["gradients"], expected["gradients"], exact["gradients"]
+    ):
+        report.add("gradient", path, a, e, t)
+
+
+def _equally_many(*lists):
+    if len({len(items) for items in lists}) != 1:
+        raise ValueError(
+            "compare: both sides must call equally many layers. Received: "
+            f"{[[item[0] for item in items] for items in lists[:2]]}"
+        )
+    return zip(*lists, strict=True)
+
+
+def _compare_files(report, task, ours, real, weights, batch_size):
+    x, _ = task.batch(batch_size)
+    with tempfile.TemporaryDirectory(prefix="kerasmirror-parity-") as folder:
+        for writer, reader, name in (
+            (ours, real, "written by kerasmirror, read by keras"),
+            (real, ours, "written by keras, read by kerasmirror"),
+        ):
+            path = os.path.join(folder, f"{writer.package}.weights.h5")
+            writer.call(measure.save, task.build, task.seed, weights, x, path)
+            arguments = (task.build, task.seed, x, path)
+            actual = reader.call(measure.outputs_of_file, *arguments)
+            expected = writer.call(measure.outputs_of_file, *arguments)
+            report.add("file", name, actual, expected)
+
+
+def _compare_training(report, task, ours, real, weights, steps, batch_size):
+    arguments = (task.build, task.seed, weights, task.x, task.y, task.loss, task.optimizer)
+    actual = ours.call(measure.training_curve, *arguments, steps, batch_size)
+    expected = real.call(measure.training_curve, *arguments, steps, batch_size)
+    for i, (a, e) in enumerate(zip(actual["losses"], expected["losses"], strict=True)):
+        report.add("step", f"{i + 1}", a, e)
+    for i, (a, e) in enumerate(zip(actual["weights"], expected["weights"], strict=True)):
+        report.add("final weights", f"weight {i}", a, e)
+    if actual["accuracy"] is not None and expected["accuracy"] is not None:
+        report.add("accuracy", "after training", actual["accuracy"], expected["accuracy"])
+    names = ("first_step_seconds", "step_seconds", "peak_memory")
+    report.costs = {n: {"kerasmirror": actual[n], "keras": expected[n]} for n in names}
+
+
+def assert_parity(build, data=None, **options):
+    """`compare`, and an AssertionError with the table if the two sides differ; gives the report.
+
+    Takes what `compare` takes.
+    """
+    return compare(build, data, **options).check()
+
+
+assert_parity.__signature__ = inspect.signature(compare)

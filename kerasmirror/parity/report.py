@@ -1,4 +1,4 @@
-"""Report: what was compared, how far the two sides are apart, and how far they may be."""
+"""Report: what was compared, how far the two sides are apart, and where that begins."""
 
 from __future__ import annotations
 
@@ -6,13 +6,37 @@ from typing import NamedTuple
 
 import numpy as np
 
+STAGES = {
+    "initial weights": "initial weights from one seed",
+    "layer": "outputs of layers",
+    "outputs": "outputs",
+    "loss": "loss",
+    "flow": "gradients with respect to outputs of layers",
+    "gradient": "gradients with respect to weights",
+    "file": "weights files",
+    "step": "loss of training steps",
+    "final weights": "weights after training",
+    "accuracy": "accuracy after training",
+}
+
 
 class Row(NamedTuple):
-    """One comparison: `error` is the largest difference over the largest expected value."""
+    """One comparison.
 
+    `error` is the largest difference over the largest expected value, `place` the index of the
+    element that differs most, `ours` and `theirs` its values; `nearer` says who is nearer to the
+    value in float64 there ("kerasmirror", "keras", "both"), None where nobody knows.
+    """
+
+    stage: str
     name: str
     error: float
     allowed: float
+    place: tuple | None
+    ours: float | None
+    theirs: float | None
+    nearer: str | None
+    kind: str | None
 
     @property
     def good(self):
@@ -26,30 +50,84 @@ def relative_error(actual, expected):
         return float("inf")
     if not expected.size:
         return 0.0
-    difference = np.max(np.abs(actual - expected))
+    with np.errstate(invalid="ignore"):
+        difference = np.max(np.abs(actual - expected))
     largest = np.max(np.abs(expected))
     if not np.isfinite(difference):
         return 0.0 if np.array_equal(actual, expected, equal_nan=True) else float("inf")
     return float(difference / largest) if largest else float(difference)
 
 
+def _worst_place(actual, expected):
+    """The index of the element that differs most; one that is not finite on one side only wins."""
+    if actual.shape != expected.shape or not actual.size:
+        return None
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(actual - expected)
+    same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
+    difference = np.where(same, 0, np.where(np.isfinite(difference), difference, np.inf))
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(difference)), actual.shape))
+
+
 class Report:
-    """Rows of comparisons; `check()` raises on the bad ones, `str()` is a table."""
+    """Rows of comparisons, in order; `good`, `check()`, and `str()`, a table.
 
-    def __init__(self, title):
-        self.title = title
-        self.rows = []
+    `costs` has seconds and bytes of the training on both sides, where there was one.
+    """
 
-    def add(self, name, actual, expected, allowed):
-        self.rows.append(Row(name, relative_error(actual, expected), allowed))
+    def __init__(self, title, tolerances):
+        self.title, self.tolerances = title, tolerances
+        self.rows, self.costs = [], {}
+
+    def add(self, stage, name, actual, expected, exact=None, kind=None):
+        """Compare two arrays or numbers; `exact` is the same in float64."""
+        ours, theirs = np.asarray(actual, "float64"), np.asarray(expected, "float64")
+        place = _worst_place(ours, theirs)
+        nearer = None
+        if place is not None and exact is not None and np.shape(exact) == ours.shape:
+            truth = np.asarray(exact, "float64")[place]
+            far = abs(ours[place] - truth), abs(theirs[place] - truth)
+            nearer = "kerasmirror" if far[0] < far[1] else "keras" if far[1] < far[0] else "both"
+        values = (None, None) if place is None else (float(ours[place]), float(theirs[place]))
+        error = relative_error(ours, theirs)
+        self.rows.append(
+            Row(stage, name, error, self.tolerances[stage], place, *values, nearer, kind)
+        )
 
     @property
     def good(self):
         return all(row.good for row in self.rows)
 
-    def worst(self, start=""):
-        """The largest error among the rows whose name begins with `start`."""
-        return max((row.error for row in self.rows if row.name.startswith(start)), default=0.0)
+    def of(self, stage):
+        """The rows of a stage."""
+        return [row for row in self.rows if row.stage == stage]
+
+    def worst(self, stage):
+        """The row with the largest error of a stage, or None."""
+        return max(self.of(stage), key=lambda row: row.error, default=None)
+
+    def verdict(self):
+        """One sentence: that both agree, or where they first disagree."""
+        if self.good:
+            return "Both packages agree."
+        for stage in ("initial weights", "layer"):
+            bad = next((row for row in self.of(stage) if not row.good), None)
+            if bad is not None and stage == "layer":
+                return f"They first differ in the forward pass of {bad.kind} '{bad.name}'."
+            if bad is not None:
+                return f"They start from other weights: {bad.name}."
+        layers = [row.name for row in self.of("layer")]
+        flow = [row for row in self.of("flow") if not row.good]
+        if flow:
+            last = max(flow, key=lambda row: layers.index(row.name))
+            after = layers[layers.index(last.name) + 1 :]
+            if after:
+                return f"They first differ in the backward pass of '{after[0]}'."
+        gradient = next((row for row in self.of("gradient") if not row.good), None)
+        if gradient is not None and not flow:
+            return f"They differ in the gradient with respect to {gradient.name}."
+        bad = next(row for row in self.rows if not row.good)
+        return f"They first differ in: {STAGES[bad.stage]}, {bad.name}."
 
     def check(self):
         """Raise AssertionError with the table unless every row is within its bound."""
@@ -57,11 +135,44 @@ class Report:
             raise AssertionError(f"the two packages differ:\n{self}")
         return self
 
+    def as_dict(self):
+        """All of it as plain data."""
+        return {
+            "title": self.title,
+            "good": self.good,
+            "verdict": self.verdict(),
+            "rows": [{**row._asdict(), "good": row.good} for row in self.rows],
+            "costs": self.costs,
+        }
+
+    def summary(self):
+        """A row for each stage: the worst of it, and how many there are and agree."""
+        for stage in STAGES:
+            rows = self.of(stage)
+            if rows:
+                worst = max(rows, key=lambda row: row.error / row.allowed)
+                yield STAGES[stage], worst, len(rows), sum(row.good for row in rows)
+
     def __str__(self):
-        width = max([len(row.name) for row in self.rows] + [10])
-        lines = [self.title, f"{'':{width}}  {'error':>9}  {'allowed':>9}"]
-        lines += [
-            f"{row.name:{width}}  {row.error:9.2e}  {row.allowed:9.2e}{'' if row.good else '  BAD'}"
-            for row in self.rows
-        ]
-        return "\n".join(lines)
+        lines = [self.title]
+        for stage, worst, count, good in self.summary():
+            mark = "" if good == count else "  BAD"
+            lines.append(
+                f"{stage:44} {good:>4} of {count:<4} {worst.error:9.2e} of {worst.allowed:7.1e}  "
+                f"{worst.name}{mark}"
+            )
+        for row in self.rows:
+            if not row.good:
+                lines.append(f"  {row.stage} {row.name}: {describe(row)}")
+        return "\n".join([*lines, self.verdict()])
+
+
+def describe(row):
+    """Error, place, both values and the judgement, as text."""
+    text = f"error {row.error:.2e} of {row.allowed:.1e}"
+    if row.place is not None:
+        text += f" at {list(row.place)}: kerasmirror {row.ours:.9g}, keras {row.theirs:.9g}"
+    if row.nearer:
+        who = "both equally" if row.nearer == "both" else row.nearer
+        text += f", nearer to float64: {who}"
+    return text

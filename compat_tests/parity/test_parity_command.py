@@ -1,0 +1,141 @@
+"""The comparison itself: models that agree, planted defects that are found at the right layer."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import parity_models
+
+from kerasmirror.__main__ import main
+from kerasmirror.parity import compare
+
+FILE = parity_models.__file__
+
+
+@pytest.mark.parametrize("weights_from", ["keras", "kerasmirror"])
+def test_a_model_agrees_in_all_stages(weights_from, assert_parity):
+    report = assert_parity(parity_models.small, steps=12, weights_from=weights_from)
+    counts = {stage: count for stage, _, count, _ in report.summary()}
+    assert counts == {
+        "initial weights from one seed": 6,
+        "outputs of layers": 6,
+        "outputs": 1,
+        "loss": 1,
+        "gradients with respect to outputs of layers": 5,
+        "gradients with respect to weights": 6,
+        "weights files": 2,
+        "loss of training steps": 12,
+        "weights after training": 6,
+        "accuracy after training": 1,
+    }
+    assert {row.nearer for row in report.of("layer")} <= {"both", "keras", "kerasmirror"}
+    assert report.costs["peak_memory"]["kerasmirror"] < report.costs["peak_memory"]["keras"]
+    assert report.costs["step_seconds"]["kerasmirror"] > 0
+
+
+def test_a_graph_with_a_shared_layer_agrees(assert_parity):
+    x = np.random.default_rng(1).normal(size=(64, 6)).astype("float32")
+    y = np.stack([x.sum(1), x[:, 0]], 1)
+    report = assert_parity(parity_models.branched, (x, y), loss="mse", optimizer="sgd", steps=5)
+    names = [row.name for row in report.of("layer")]
+    assert "shared" in names and "shared (call 2)" in names
+
+
+@pytest.mark.parametrize(
+    ("build", "verdict"),
+    [
+        ("wrong_forward", "They first differ in the forward pass of Dense 'hidden'."),
+        ("wrong_backward", "They first differ in the backward pass of 'hidden'."),
+        (
+            "wrong_weight_gradient",
+            "They differ in the gradient with respect to last/bias.",
+        ),
+        ("wrong_start", "They start from other weights: weight 4."),
+    ],
+)
+def test_a_planted_defect_is_found_at_its_place(build, verdict, parity_report):
+    report = parity_report(getattr(parity_models, build), steps=0)
+    assert not report.good and report.verdict() == verdict
+    if build == "wrong_forward":
+        bad = next(row for row in report.rows if not row.good)
+        assert bad.place == (1, 2) and bad.nearer == "keras"
+        assert bad.ours - bad.theirs == pytest.approx(0.01, rel=1e-3)
+
+
+def test_the_command_writes_json_and_a_page(tmp_path, capsys):
+    page, data = tmp_path / "report.html", tmp_path / "report.json"
+    arguments = ["C(3,4,r);M(2);F();D(10,sm)", "--input-shape", "8,8,1", "--steps", "4"]
+    assert main(["parity", *arguments, "--html", str(page), "--json", str(data)]) == 0
+    out = capsys.readouterr().out
+    assert "Both packages agree." in out and "outputs of layers" in out
+    content = json.loads(data.read_text())
+    assert content["good"] and content["verdict"] == "Both packages agree."
+    assert "<svg" in page.read_text()
+
+
+def test_the_command_tells_a_disagreement_by_its_status(capsys):
+    assert main(["parity", f"{FILE}:wrong_forward", "--steps", "0"]) == 1
+    assert "forward pass of Dense 'hidden'" in capsys.readouterr().out
+
+
+def test_a_script_is_compared_by_the_model_that_it_trains(capsys):
+    script = Path(FILE).parents[1] / "keras_scripts" / "custom_layers.py"
+    assert main(["parity", str(script), "--steps", "3"]) == 0
+    assert "Both packages agree." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["C(3,4,r);Q(1)"], "parity: structure: one of C, M, A, DR, F, D expected at position "
+         "10.\n  C(3,4,r);Q(1)\n           ^\n"),
+        (["nothing.py"], "parity: parity: `target` must be a Python file. Received: "
+         "'nothing.py'\n"),
+        (["no.module:build"], "parity: parity: `target` must name a module. Received: "
+         "'no.module'\n"),
+        (["nothing"], "parity: parity: `target` must be a row (mnist:4), a structure (C(3,8,r);F();"
+         "D(10,sm)), module:function, file.py:function or script.py. Received: 'nothing'\n"),
+        ([f"{FILE}:cannot_be_built"], "parity: kerasmirror raised ValueError: Dense: `units` must "
+         "be a positive integer. Received: units=-2\n"),
+        ([f"{FILE}:nothing"], "has no attribute 'nothing'\n"),
+        ([f"{FILE}:other_shape"], "compare: both sides must have weights of equal shapes. "
+         "Received: kerasmirror [(3, 5), (5,)], keras [(3, 4), (4,)]\n"),
+        (["mnist:1", "--tolerance", "layers=1"], "compare: `tolerances` must be for initial "
+         "weights, layer, outputs, loss, flow, gradient, step, final weights, accuracy, file. "
+         "Received: ['layers']\n"),
+        (["mnist:1", "--input-shape", "8x8"], "parity: --input-shape must be like 28,28,1. "
+         "Received: 8x8\n"),
+        (["mnist:1", "--data", "none.npz"], "No such file or directory: 'none.npz'\n"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_message_and_status_2(arguments, message, capsys):
+    assert main(["parity", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("parity: ") and err.endswith(message) and "Traceback" not in err
+
+
+def test_unequal_data_are_told(tmp_path, capsys):
+    np.savez(tmp_path / "data.npz", x=np.zeros((4, 28, 28, 1)), y=np.zeros(3))
+    assert main(["parity", "mnist:1", "--data", str(tmp_path / "data.npz")]) == 2
+    assert capsys.readouterr().err == (
+        "parity: --data: x and y must have equally many rows. Received: 4, 3\n"
+    )
+
+
+def test_a_real_keras_that_is_not_there_is_told(monkeypatch, capsys):
+    found = "kerasmirror.parity.peer.importlib.util.find_spec"
+    monkeypatch.setattr(found, lambda name: None if name in ("keras", "tensorflow") else 1)
+    assert main(["parity", "mnist:1"]) == 2
+    err = capsys.readouterr().err
+    assert "real Keras is needed, and keras, tensorflow is not installed" in err
+
+
+def test_bad_arguments_raise_their_messages():
+    with pytest.raises(ValueError) as raised:
+        compare(parity_models.small, weights_from="both")
+    assert str(raised.value) == (
+        'compare: `weights_from` must be "keras" or "kerasmirror". Received: weights_from=\'both\''
+    )
+    with pytest.raises(ValueError, match="RealKeras: `backend` must be one of tensorflow, jax"):
+        compare(parity_models.small, backend="theano")

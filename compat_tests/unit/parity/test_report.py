@@ -1,0 +1,104 @@
+"""Reports: errors, places, verdicts, the page. No real Keras is needed."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from kerasmirror.parity.compare import TOLERANCES
+from kerasmirror.parity.page import page
+from kerasmirror.parity.report import Report, relative_error
+
+
+@pytest.fixture
+def report():
+    return Report("model", TOLERANCES)
+
+
+def test_the_worst_element_its_place_and_its_values_are_kept(report):
+    expected = np.arange(6.0).reshape(2, 3)
+    actual = expected.copy()
+    actual[1, 0] += 0.5
+    report.add("layer", "dense", actual, expected, expected + 0.125, "Dense")
+    (row,) = report.rows
+    assert row.error == pytest.approx(0.1) and row.place == (1, 0)
+    assert (row.ours, row.theirs, row.nearer) == (3.5, 3.0, "keras")
+    assert not row.good and not report.good
+    report.add("layer", "other", actual, expected, actual, "Dense")
+    assert report.rows[1].nearer == "kerasmirror"
+
+
+def test_what_is_not_finite_is_the_worst(report):
+    report.add("outputs", "model", [1.0, np.nan, 3.0], [1.5, 2.0, 3.0])
+    assert report.rows[0].place == (1,) and report.rows[0].error == np.inf
+    report.add("outputs", "model", [np.nan, np.inf], [np.nan, np.inf])
+    assert report.rows[1].error == 0 and report.rows[1].good
+
+
+def test_shapes_that_differ_never_agree(report):
+    report.add("outputs", "model", np.zeros(3), np.zeros(4))
+    assert report.rows[0].error == np.inf and report.rows[0].place is None
+    assert relative_error(np.zeros(3), np.zeros(3)) == 0
+    assert relative_error([0.5], [0.0]) == 0.5
+
+
+def filled(report, bad=(), flow_bad=(), gradient_bad=()):
+    for name in ("a", "b", "c"):
+        report.add("layer", name, 1.0 + (name in bad), 1.0, kind="Dense")
+    for name in ("a", "b", "c"):
+        report.add("flow", name, 1.0 + (name in flow_bad), 1.0)
+    for name in ("a/kernel", "c/kernel"):
+        report.add("gradient", name, 1.0 + (name in gradient_bad), 1.0)
+    return report.verdict()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "verdict"),
+    [
+        ({}, "Both packages agree."),
+        (
+            {"bad": "bc", "flow_bad": "abc"},
+            "They first differ in the forward pass of Dense 'b'.",
+        ),
+        (
+            {"flow_bad": "ab", "gradient_bad": ["a/kernel"]},
+            "They first differ in the backward pass of 'c'.",
+        ),
+        (
+            {"gradient_bad": ["c/kernel"]},
+            "They differ in the gradient with respect to c/kernel.",
+        ),
+    ],
+)
+def test_the_verdict_names_where_it_begins(report, wrong, verdict):
+    assert filled(report, **wrong) == verdict
+
+
+def test_other_disagreements_are_named_by_their_stage(report):
+    filled(report)
+    report.add("step", "3", 1.0, 2.0)
+    assert report.verdict() == "They first differ in: loss of training steps, 3."
+    with pytest.raises(
+        AssertionError, match="(?s)the two packages differ:.*step 3: error 5.00e-01"
+    ):
+        report.check()
+
+
+def test_the_page_is_whole_and_holds_the_report(report):
+    filled(report, bad="b")
+    for i in range(5):
+        report.add("step", str(i + 1), 1 / (i + 1), 1 / (i + 1))
+    report.costs = {
+        "first_step_seconds": {"kerasmirror": 0.1, "keras": 1.0},
+        "step_seconds": {"kerasmirror": 0.01, "keras": 0.05},
+        "peak_memory": {"kerasmirror": 2e8, "keras": None},
+    }
+    text = page(Report("<model>", TOLERANCES)), page(report)
+    assert "<model>" not in text[0] and "&lt;model&gt;" in text[0]
+    assert text[1].count("<svg") == text[1].count("</svg>") == 4
+    assert not re.search(r'(src|href)="|https?://', text[1])
+    data = re.search(r'id="report">(.*?)</script>', text[1], re.DOTALL).group(1)
+    content = json.loads(data)
+    assert content["good"] is False and len(content["rows"]) == len(report.rows)
+    assert "5.00" in text[1] and "forward pass of Dense" in text[1]
