@@ -116,7 +116,7 @@ def _restored(config, custom_objects, safe):
         raise ValueError(
             "Lambda: the config of a `Lambda` layer must name a function. This one holds the code "
             "of a Python lambda, which allows arbitrary code execution, so it is not loaded. If "
-            "you trust where it comes from, pass `safe_mode=False` to the loading function, or call "
-            "`keras.config.enable_unsafe_deserialization()`."
+            "you trust where it comes from, pass `safe_mode=False` to the loading function, or "
+            "call `keras.config.enable_unsafe_deserialization()`."
         )
     return function_code.loaded(config["config"], {"__builtins__": builtins})
