@@ -403,7 +403,9 @@ class Optimizer(TracksItself):
                 f"{type(self).__name__}.exclude_from_weight_decay: the optimizer must not be built "
                 "yet when variables are excluded."
             )
-        self._excluded = tuple(var_list or ())
+        self.__dict__["_excluded"] = tuple(
+            var_list or ()
+        )  # the model's, not state of the optimizer
         self._excluded_pattern = re.compile("|".join(set(var_names))) if var_names else None
 
     def _use_weight_decay(self, variable):

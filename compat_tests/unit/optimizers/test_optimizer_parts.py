@@ -82,6 +82,16 @@ def test_weight_decay_by_hand_is_that_of_apply(rng):
         np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-6)
 
 
+def test_excluded_variables_are_no_state_of_the_optimizer():
+    weight, bias = keras.Variable([1.0]), keras.Variable([1.0])
+    optimizer = keras.optimizers.SGD(1.0, weight_decay=0.5)
+    count = len(optimizer.variables)
+    optimizer.exclude_from_weight_decay([bias])
+    assert len(optimizer.variables) == count
+    optimizer.apply([np.zeros(1, "float32")] * 2, [weight, bias])
+    assert (float(weight[0]), float(bias[0])) == (0.5, 1.0)
+
+
 # --- half precision --------------------------------------------------------------------------
 
 
