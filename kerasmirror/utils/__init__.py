@@ -10,6 +10,7 @@ from kerasmirror.utils import (  # noqa: F401 - loading them registers their pub
     frozen_config,
     graph_inputs,
     image_dataset,
+    image_drawing,
     images,
     logging,
     model_drawing,
