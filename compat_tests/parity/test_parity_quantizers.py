@@ -7,6 +7,7 @@ import pytest
 from side_by_side import real_keras, run_both
 
 import kerasmirror
+from kerasmirror.quantizers.float8 import rounded_array
 
 pytestmark = [
     pytest.mark.keras,
@@ -218,3 +219,15 @@ def test_configs_are_written_as_keras_writes_them_and_read_back(name):
     assert type(read).__name__ == written["class_name"]
     again = json.loads(json.dumps(kerasmirror.quantizers.serialize(read)))
     assert again == json.loads(json.dumps(written))
+
+
+@pytest.mark.parametrize("dtype", ["float8_e4m3fn", "float8_e5m2"])
+def test_the_layers_rounding_to_float8_is_the_conversion(rng, dtype):
+    x = (rng.normal(size=20_000) * 10.0 ** rng.integers(-8, 6, 20_000)).astype("float32")
+    # Halfway cases, subnormal numbers and the ends.
+    steps = np.arange(-600, 600, dtype="float32")
+    x = np.concatenate([x, steps / 16, steps * 2**-11, steps * 2**-18, [0, 448, 57344, 1e38]])
+    x = x.astype("float32")
+    for scale in np.float32([1.0, 0.37]):
+        expected = kerasmirror.quantizers.quantize_and_dequantize(x, scale, dtype, "float32")
+        np.testing.assert_array_equal(rounded_array(x, scale, dtype), np.asarray(expected))

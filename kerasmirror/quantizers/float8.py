@@ -6,6 +6,7 @@ Source: the delayed scaling of NVIDIA's Transformer Engine, as Keras 3.15 has it
 from __future__ import annotations
 
 import ml_dtypes
+import numpy as np
 
 from kerasmirror import ops
 from kerasmirror._export import export
@@ -47,6 +48,26 @@ def quantize_and_dequantize(inputs, scale, quantized_dtype, compute_dtype):
     scale = ops.cast(scale, compute_dtype)
     x = ops.clip(ops.divide(inputs, scale), -most, most)
     return ops.multiply(ops.cast(ops.cast(x, quantized_dtype), compute_dtype), scale)
+
+
+def rounded_array(x, scale, dtype):
+    """`quantize_and_dequantize` of a float32 array, without a conversion to float8.
+
+    For |x| in [p, 2p), p a power of 2, a sum with c = 1.5 * 2**(23 - m) * p has a last bit of
+    p / 2**m, the step of a number with m bits behind the point; below the least normal number the
+    step stays.
+    """
+    bits, least = {"float8_e4m3fn": (3, 2.0**-6), "float8_e5m2": (2, 2.0**-14)}[dtype]
+    most = np.float32(largest(dtype))
+    y = x / scale
+    np.clip(y, -most, most, out=y)
+    power = (y.view(np.uint32) & np.uint32(0x7F800000)).view(np.float32)
+    np.maximum(power, np.float32(least), out=power)
+    power *= np.float32(1.5 * 2 ** (23 - bits))
+    y += power
+    y -= power
+    y *= scale
+    return y
 
 
 def largest(dtype):

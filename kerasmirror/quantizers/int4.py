@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from kerasmirror import ops
@@ -69,6 +71,8 @@ def _unpack(k, packed, *, length, axis, dtype):
 
 def unpacked(packed, length, axis=0, dtype="int8"):
     """`unpack_int4` of an array."""
+    if axis == packed.ndim - 1:
+        return unpacked_rows(packed, length, dtype)
     shape = (*packed.shape[:axis], 2 * packed.shape[axis], *packed.shape[axis + 1 :])
     out = np.empty(shape, dtype)
     low, high = np.moveaxis(out, axis, 0)[::2], np.moveaxis(out, axis, 0)[1::2]
@@ -77,3 +81,21 @@ def unpacked(packed, length, axis=0, dtype="int8"):
     np.right_shift(np.left_shift(packed, 4), 4, out=low)
     np.right_shift(packed, 4, out=high)
     return out[(slice(None),) * axis + (slice(length),)]
+
+
+def unpacked_rows(packed, length, dtype="int8", signed=None):
+    """`unpack_int4` along the last axis, as numbers of `dtype`, which may be a float one."""
+    signed = np.dtype(dtype) == np.int8 if signed is None else signed
+    out = _pairs(np.dtype(dtype).name, signed)[packed.view(np.uint8)].view(dtype)
+    return out if out.shape[-1] == length else np.ascontiguousarray(out[..., :length])
+
+
+@functools.cache
+def _pairs(dtype, signed):
+    """The two numbers of each byte, as one element of twice the size."""
+    byte = np.arange(256, dtype=np.uint8)
+    numbers = np.stack([byte & 0xF, byte >> 4], axis=1).astype(np.int8)
+    if signed:
+        numbers = (numbers ^ 8) - 8
+    numbers = numbers.astype(dtype)
+    return numbers.view({1: np.uint16, 2: np.uint32, 4: np.uint64}[numbers.itemsize]).reshape(-1)

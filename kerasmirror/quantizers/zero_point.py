@@ -63,3 +63,17 @@ def values_of(levels, scale, zero):
 def spread(array, group_of, axis=-1):
     """A scale or zero point for each input, from those of the groups (`group_of` each input)."""
     return np.take(array, group_of.astype(np.int64), axis=axis)
+
+
+def values_of_rows(levels, scale, zero, group_of):
+    """`(levels - zero) * scale` in place, rows of a group having one scale and zero point.
+
+    Shapes: levels (rows, columns), floats; scale and zero (groups, columns); group_of (rows,).
+    """
+    group_of = group_of.astype(np.int64)
+    starts = np.flatnonzero(np.diff(group_of, prepend=-1))
+    for start, end in zip(starts, [*starts[1:], len(levels)], strict=True):
+        part = levels[start:end]
+        part -= zero[group_of[start]]
+        part *= scale[group_of[start]]
+    return levels

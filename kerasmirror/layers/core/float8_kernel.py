@@ -10,6 +10,7 @@ import numpy as np
 from kerasmirror import ops
 from kerasmirror.autodiff.custom_gradient import custom_gradient
 from kerasmirror.core.quantized_policy import QuantizedFloat8DTypePolicy
+from kerasmirror.core.tensor import Tensor
 from kerasmirror.layers.core.quantized import QuantizedLayer
 from kerasmirror.layers.layer import float_inputs
 from kerasmirror.quantizers.float8 import (
@@ -17,6 +18,7 @@ from kerasmirror.quantizers.float8 import (
     compute_float8_scale,
     largest,
     quantize_and_dequantize,
+    rounded_array,
 )
 
 _FORWARD, _BACKWARD = "float8_e4m3fn", "float8_e5m2"
@@ -67,7 +69,7 @@ class Float8Kernel(QuantizedLayer):
         @custom_gradient
         def rounded(x, scale, history):
             moved = _moved(x, scale, history, _FORWARD) if training else (None, None)
-            return quantize_and_dequantize(x, scale, _FORWARD, dtype), lambda dy: (dy, *moved)
+            return _in_float8(x, scale, _FORWARD, dtype), lambda dy: (dy, *moved)
 
         return rounded(x, *self._state_of(name))
 
@@ -78,12 +80,18 @@ class Float8Kernel(QuantizedLayer):
         @custom_gradient
         def same(y, scale, history):
             def gradient(dy):
-                rounded = quantize_and_dequantize(dy, scale, _BACKWARD, dtype)
+                rounded = _in_float8(dy, scale, _BACKWARD, dtype)
                 return rounded, *_moved(dy, scale, history, _BACKWARD)
 
             return y, gradient
 
         return same(y, *self._state_of("outputs_grad"))
+
+
+def _in_float8(x, scale, dtype, compute_dtype):
+    if x.dtype == compute_dtype == "float32":
+        return Tensor(rounded_array(np.ascontiguousarray(x.data), scale.data, dtype))
+    return quantize_and_dequantize(x, scale, dtype, compute_dtype)
 
 
 def _moved(x, scale, history, dtype):

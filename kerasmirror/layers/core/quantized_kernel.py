@@ -19,8 +19,8 @@ from kerasmirror.quantizers.abs_max import (
     abs_max_quantize_grouped_with_zero_point,
 )
 from kerasmirror.quantizers.config import QuantizationConfig
-from kerasmirror.quantizers.int4 import pack_int4, unpacked
-from kerasmirror.quantizers.zero_point import spread, values_of
+from kerasmirror.quantizers.int4 import pack_int4, unpacked_rows
+from kerasmirror.quantizers.zero_point import values_of_rows
 
 # Sums of so many products of two numbers up to 2**7 are below 2**24: float32 has them all.
 MOST_TERMS = 1023
@@ -173,19 +173,19 @@ class QuantizedKernel(Float8Kernel, CalibratedKernel):
         if self.quantization_mode == "int8":
             scale = self._from_outputs(self.kernel_scale.data.astype(dtype))
             return self._kernel.data.astype(dtype) / scale
-        scale = self.kernel_scale.data
-        q = unpacked(self._kernel.data, self._int4_unpacked_column_size, axis=1)
+        columns, scale = self._int4_unpacked_column_size, self.kernel_scale.data
+        kernel = unpacked_rows(self._kernel.data, columns, np.float32, signed=True)
         if is_grouped(self._int4_block_size):
-            groups = self.g_idx.data
-            zero = spread(self.kernel_zero.data, groups, axis=0)
-            kernel = values_of(q, spread(scale, groups, axis=0), zero).astype(dtype)
+            zero = self.kernel_zero.data.astype(np.float32)
+            kernel = values_of_rows(kernel, scale, zero, self.g_idx.data).astype(dtype, copy=False)
         else:
-            kernel = q.astype(dtype) / scale.astype(dtype)
+            kernel = kernel.astype(dtype, copy=False)
+            kernel /= scale.astype(dtype)
         return kernel.reshape(self.original_kernel_shape)
 
     def _base_weight(self):
         if self._is_quantized and self.quantization_mode == "int4":
-            q = unpacked(self._kernel.data, self._int4_unpacked_column_size, axis=1)
+            q = unpacked_rows(self._kernel.data, self._int4_unpacked_column_size)
             return Tensor(q.reshape(self.original_kernel_shape))
         return super()._base_weight()
 
