@@ -31,7 +31,7 @@ def run(*arguments, **variables):
 
 
 def compiled_in(folder):
-    return {path.name for path in Path(folder).rglob("*.nbc")}
+    return {path.name for path in Path(folder).rglob("*.o")}
 
 
 def test_info_names_versions_machine_cache_and_memory(capsys):

@@ -18,7 +18,7 @@ def add_arguments(parser):
 def cache_contents():
     """(kernels, bytes) in the folder of compiled kernels."""
     files = [path for path in cache.cache_root().rglob("*") if path.is_file()]
-    return sum(path.suffix == ".nbc" for path in files), sum(path.stat().st_size for path in files)
+    return sum(path.suffix == ".o" for path in files), sum(path.stat().st_size for path in files)
 
 
 def gather():

@@ -1,14 +1,14 @@
 """Where compiled kernels live on disk.
 
-numba's own key of a cached function covers that function's file alone, so an edit in a file that it
-imports would go on running the old code. Each kernel file therefore gets a folder named by a hash
-of itself, of every file of this package that it imports, of the CPU, of the tile choice and of the
-versions involved.
+Each kernel file gets a folder, named by a hash of itself, of every file of this package that its
+kernels are made of, of the CPU and of the versions involved. So an edit of a file compiles anew
+what it concerns.
 """
 
 import atexit
 import functools
 import hashlib
+import importlib.metadata
 import os
 import re
 import shutil
@@ -19,6 +19,31 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 _STALE_AFTER = 30 * 86400  # seconds without use after which the folder of an older hash is removed
+
+# What turns a function into code; its files are part of every kernel.
+_MAKERS = (
+    "deferred.py",
+    "simd.py",
+    "jit/arguments.py",
+    "jit/entries.py",
+    "jit/lowering.py",
+    "jit/names.py",
+    "jit/tile.py",
+)
+# Files of functions that others pass to a file of kernels, which does not import them.
+_PASSED_IN = {"elementwise.py": ("../arithmetic.py",)}
+# What runs compiled kernels: host functions import these, no code of a kernel comes from them.
+_AROUND = {
+    "between.py",
+    "cache.py",
+    "compiling.py",
+    "helpers.py",
+    "launch.py",
+    "machine_code.py",
+    "memory.py",
+    "shipped.py",
+    "threads.py",
+}
 
 _IMPORT = re.compile(r"^[ \t]*from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)", re.MULTILINE)
 
@@ -63,23 +88,40 @@ def cache_folder(source, environment):
     return folder
 
 
-@functools.cache
 def _digest(source, environment):
-    digest = hashlib.sha256(environment.encode())
-    for path in sorted(_files_behind(source)):
-        digest.update(str(path.name).encode())
-        digest.update(path.read_bytes())
+    return hashlib.sha256(f"{environment} {digest_of(source)}".encode()).hexdigest()[:20]
+
+
+@functools.cache
+def digest_of(source):
+    """A hash of all that a compiled kernel of the file `source` is made of, whatever the CPU."""
+    digest = hashlib.sha256()
+    for path in sorted(_files_behind(Path(source).resolve())):
+        digest.update(path.name.encode())
+        # As in the repository, where a checkout has other ends of lines.
+        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()[:20]
 
 
+@functools.cache
+def version_of(package):
+    """The version of an installed package, which is not imported for it."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
 def _files_behind(source):
-    """`source`, the files of this package that it imports, and theirs; launch and simd always."""
-    found, waiting = set(), [source, PACKAGE / "cpu" / "launch.py", PACKAGE / "cpu" / "simd.py"]
+    """`source`, the files that its kernels are made of, and what makes kernels of any file."""
+    found = set()
+    names = (*_MAKERS, *_PASSED_IN.get(source.name, ()))
+    waiting = [source, *(PACKAGE / "cpu" / name for name in names)]
     while waiting:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting.extend(_imports_of(path))
+            waiting.extend(item for item in _imports_of(path) if item.name not in _AROUND)
     return found
 
 

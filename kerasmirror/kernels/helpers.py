@@ -1,8 +1,9 @@
 """Processes that compile kernels ahead of the one that needs them.
 
-A first run compiles some twenty kernels, one after the other as it comes to them, on one core. With
-an empty cache, helpers on the other cores therefore compile the same kernels from the last one on,
-and the program finds them on the disk when it gets there. A helper learns what to compile from a
+Where the package has no code for this machine (cpu/shipped.py), a first run compiles some twenty
+kernels, one after the other as it comes to them, on one core. When the first of them is missing,
+helpers on the other cores therefore compile the same kernels from the last one on, and the program
+finds them on the disk when it gets there. A helper learns what to compile from a
 description of the model and a batch (commands/ahead.py), and takes the step itself, without
 computing anything. Nothing depends on helpers: a kernel that none of them has compiled is compiled
 where it is needed.
@@ -44,16 +45,6 @@ def describe(description):
     _description = description
     if _helpers:
         _tell()
-
-
-def start_if_empty():
-    """Start them before anything is known to be missing, if the cache has nothing at all."""
-    try:
-        empty = next(cache.cache_root().glob("launch-*"), None) is None
-    except OSError:
-        return
-    if empty:
-        start()
 
 
 def start():
@@ -177,16 +168,11 @@ def _is_alive(path):
     return True
 
 
-def is_cached(folder, name):
-    """Whether the cache in `folder` has an entry of this name."""
-    return next(Path(folder).glob(f"*/*.{name}-*.nbc"), None) is not None
-
-
-def will_compile(folder, name):
-    """Whether a helper is about to put `name` into the cache: so far, do without it."""
+def will_compile(is_there):
+    """Whether a helper is about to compile what `is_there()` says is not there: do without it."""
     young = time.monotonic() - _started_at < _STALE_AFTER
     at_work = young and any(process.poll() is None for process in _helpers)
-    return at_work and not is_cached(folder, name)
+    return at_work and not is_there()
 
 
 def _none_after_fork():

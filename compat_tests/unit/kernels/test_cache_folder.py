@@ -10,7 +10,7 @@ cache._writable = lambda folder: False
 import kerasmirror as keras
 y = keras.ops.softmax(keras.ops.convert_to_tensor([[1.0, 1.0]]))
 root = cache.cache_root()
-assert root == cache.cache_root() and list(root.rglob("*.nbc"))
+assert root == cache.cache_root() and list(root.rglob("*.o"))
 print(root, y.numpy().tolist())
 """
 

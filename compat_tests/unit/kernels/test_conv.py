@@ -110,7 +110,7 @@ def test_gradients_are_adjoint_to_the_convolution(name):
     "name",
     ["wide", "many-images", "one-channel-7x7", "strided-1x1", "one-image-in-bands", "depthwise"],
 )
-@pytest.mark.skipif(threads.numba.config.NUMBA_NUM_THREADS < 2, reason="this machine has one core")
+@pytest.mark.skipif(threads.most() < 2, reason="this machine has one core")
 def test_results_do_not_depend_on_the_number_of_threads(name, monkeypatch):
     monkeypatch.setattr(threads, "GRAIN", 1)
     same_with_one_and_two_threads(CASES[name])

@@ -5,7 +5,6 @@ import threading
 import time
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 
@@ -15,7 +14,7 @@ from kerasmirror.kernels.cpu import launch, threads, workers
 PACKAGE = Path(kernels.__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 
-needs_two = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two cores")
+needs_two = pytest.mark.skipif(threads.most() < 2, reason="needs two cores")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
 
@@ -49,7 +48,7 @@ def add_in_many_launches(n_launches, seed, most_items=200):
     items = rng.integers(1, most_items + 1, n_launches).tolist()
     chunks = rng.integers(1, most_items // 4, n_launches).tolist()
     values = rng.integers(1, 1000, n_launches).tolist()
-    scratch = np.zeros((numba.config.NUMBA_NUM_THREADS, 16), np.int64)
+    scratch = np.zeros((threads.most(), 16), np.int64)
     for n, (count, chunk, value) in enumerate(zip(items, chunks, values, strict=True)):
         launch.launch(_add_through_scratch, count, chunk, x, scratch, value)
         expected[:count] += value
@@ -140,7 +139,7 @@ def test_more_threads_than_cores_do_every_item_once():
 def test_a_launch_keeps_to_the_number_of_threads_of_its_time():
     before = threads.thread_count()
     try:
-        for count in [1, 2, numba.config.NUMBA_NUM_THREADS, 1, 2, 1]:
+        for count in [1, 2, threads.most(), 1, 2, 1]:
             threads.set_threads(count)
             for _ in range(20):
                 assert max(threads_of_a_long_launch()) < count

@@ -3,11 +3,10 @@
 All on int64 at an offset in bytes from a base address, and sequentially consistent.
 """
 
-import platform
-
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+
+from . import machine_code
+from .deferred import intrinsic, types
 
 
 def pointer(builder, arguments):
@@ -90,11 +89,11 @@ def pause(typing_context):
     """Tell the CPU that this is a waiting loop."""
 
     def generate(context, builder, signature, arguments):
-        machine = platform.machine().lower()
-        if machine in ("x86_64", "amd64", "i686"):
+        machine = machine_code.target().architecture
+        if machine == "x86_64":
             kind = ir.FunctionType(ir.VoidType(), [])
             builder.call(builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), kind), [])
-        elif machine in ("aarch64", "arm64"):
+        elif machine == "aarch64":
             kind = ir.FunctionType(ir.VoidType(), [ir.IntType(32)])
             hint = builder.module.declare_intrinsic("llvm.aarch64.hint", (), kind)
             builder.call(hint, [ir.Constant(ir.IntType(32), 1)])  # yield

@@ -7,8 +7,6 @@ of vectors where those have one of a number and a vector.
 """
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
 from . import between, memory, threads
 from .conv_direct_grad import add_kernels, places_of, slabs_of, tile_height
@@ -20,6 +18,7 @@ from .conv_gather import (
     panel_shape,
     tile_of,
 )
+from .deferred import intrinsic, types
 from .launch import helper, kernel, launch
 from .simd import (
     BITS,

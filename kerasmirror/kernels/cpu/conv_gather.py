@@ -13,9 +13,9 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from numba.extending import intrinsic
 
 from . import memory, threads
+from .deferred import intrinsic
 from .launch import helper, kernel, launch
 from .simd import (
     BITS,

@@ -5,10 +5,8 @@ registers, and its factors are constants of the compiled code.
 """
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
+from .deferred import cgutils, intrinsic, types
 from .simd import Tile, constant, fused_multiply_add, load_vector, pointer, splat, store_vector
 
 
@@ -141,9 +139,8 @@ def combination(name, matrices):
         _line(builder, base, arguments[5], len(matrix), values=results)
         return context.get_dummy_value()
 
-    whole = types.intp
-
     def typing(context, rows, columns, source, s0, s1, target, t0, t1):
+        whole = types.intp
         return types.void(rows, columns, source, whole, whole, target, whole, whole), emit
 
     typing.__name__ = typing.__qualname__ = name
@@ -192,17 +189,17 @@ def sandwich(name, matrices, finish=False):
             _line(builder, line, arguments[7], len(matrix), values=values)
         return context.get_dummy_value()
 
-    whole = types.intp
-    places = (whole, whole, whole)
     if finish:
 
         def typing(context, rows, columns, source, s0, s1, s2, target, t0, t1, t2, bias, b0, floor):
-            kinds = (rows, columns, source, *places, target, *places, bias, whole, source.dtype)
-            return types.void(*kinds), emit
+            places = (types.intp,) * 3
+            kinds = (rows, columns, source, *places, target, *places, bias, types.intp)
+            return types.void(*kinds, source.dtype), emit
 
     else:
 
         def typing(context, rows, columns, source, s0, s1, s2, target, t0, t1, t2):
+            places = (types.intp,) * 3
             return types.void(rows, columns, source, *places, target, *places), emit
 
     typing.__name__ = typing.__qualname__ = name

@@ -10,88 +10,19 @@ import struct
 import threading
 import zlib
 
-import numba
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
-from .. import helpers
-from . import memory, threads, workers
+from . import compiling, memory, threads, workers
 from .atomics import call
-from .compiling import INNER, OPTIONS, EntryCompiler, cached_on_disk
-from .compiling import helper as helper
-from .compiling import inlined as inlined
+from .compiling import Routine
+from .deferred import arguments, cgutils, intrinsic, types
+from .deferred import helper as helper
+from .deferred import inlined as inlined
+from .words import CONTIGUOUS, FLAGS, word_at
 from .workers import share
 
-# The fields of a NumPy array object, in bytes from its start: the object's head, then data, number
-# of axes, dimensions, strides, base, descr, flags (numpy/ndarraytypes.h, the same since NumPy 1.7).
-_HEAD = object.__basicsize__
-_DATA, _DIMENSIONS, _FLAGS = _HEAD, _HEAD + 16, _HEAD + 48
-_CONTIGUOUS = 1  # NPY_ARRAY_C_CONTIGUOUS
 _BYTES_START = bytes.__basicsize__ - 1  # where a bytes object's contents begin
-
-
-def _address(builder, integer, kind):
-    return builder.inttoptr(integer, kind.as_pointer())
-
-
-def _word(builder, address, offset):
-    """The int64 `offset` bytes after an address."""
-    i64 = ir.IntType(64)
-    return builder.load(_address(builder, builder.add(address, ir.Constant(i64, offset)), i64))
-
-
-@intrinsic(prefer_literal=True)
-def _array_at(typing_context, table, index, array_type):
-    """The NumPy array whose object's address is table[index], as a C-contiguous `array_type`."""
-    kind = array_type.instance_type
-    place = index.literal_value
-
-    def generate(context, builder, signature, arguments):
-        obj = _word(builder, arguments[0], 8 * place)
-        dimensions = _word(builder, obj, _DIMENSIONS)
-        shape = [_word(builder, dimensions, 8 * axis) for axis in range(kind.ndim)]
-        size = context.get_abi_sizeof(context.get_data_type(kind.dtype))
-        strides = [ir.Constant(ir.IntType(64), size)]
-        for extent in reversed(shape[1:]):
-            strides.insert(0, builder.mul(strides[0], extent))
-        array = context.make_array(kind)(context, builder)
-        populate_array(
-            array,
-            data=_address(builder, _word(builder, obj, _DATA), context.get_data_type(kind.dtype)),
-            shape=cgutils.pack_array(builder, shape),
-            strides=cgutils.pack_array(builder, strides),
-            itemsize=ir.Constant(ir.IntType(64), size),
-            meminfo=None,
-        )
-        return array._getvalue()
-
-    return kind(table, index, array_type), generate
-
-
-def _scalar_at(kind):
-    def scalar_at(typing_context, table, index):
-        place = index.literal_value
-
-        def generate(context, builder, signature, arguments):
-            bits = _word(builder, arguments[0], 8 * place)
-            if kind is types.int64:
-                return bits
-            double = builder.bitcast(bits, ir.DoubleType())
-            return double if kind is types.float64 else builder.fptrunc(double, ir.FloatType())
-
-        return kind(table, index), generate
-
-    scalar_at.__name__ = scalar_at.__qualname__ = f"_{kind}_at"
-    return intrinsic(prefer_literal=True)(scalar_at)
-
-
-_int64_at = _scalar_at(types.int64)
-_float64_at = _scalar_at(types.float64)
-_float32_at = _scalar_at(types.float32)
 
 
 @intrinsic
@@ -104,9 +35,9 @@ def _first_scattered(typing_context, table, count):
         found = cgutils.alloca_once_value(builder, ir.Constant(i64, -1))
         with cgutils.for_range(builder, count_) as loop:
             place = builder.add(table_, builder.mul(loop.index, ir.Constant(i64, 8)))
-            flags = _word(builder, _word(builder, place, 0), _FLAGS)
+            flags = word_at(builder, word_at(builder, place, 0), FLAGS)
             scattered = builder.icmp_signed(
-                "==", builder.and_(flags, ir.Constant(i64, _CONTIGUOUS)), ir.Constant(i64, 0)
+                "==", builder.and_(flags, ir.Constant(i64, CONTIGUOUS)), ir.Constant(i64, 0)
             )
             with builder.if_then(scattered, likely=False):
                 builder.store(loop.index, found)
@@ -129,13 +60,14 @@ def _run_shared(entry, n_items, chunk, table, n_arrays, n_threads, pool):
     return scattered
 
 
+_HERE = Routine(__file__, "run_here", lambda: _run_here, 4, for_python=True)
+_SHARED = Routine(__file__, "run_shared", lambda: _run_shared, 7, for_python=True)
 _here = _shared = None
 
 
 def _launcher():
     global _here
-    with cached_on_disk(__file__):
-        _here = njit("int64(int64, int64, int64, int64)", cache=True, **OPTIONS)(_run_here)
+    _here = compiling.function_of(_HERE)
     return _here
 
 
@@ -145,11 +77,9 @@ def _alone(entry, n_items, chunk, table, n_arrays, n_threads, pool):
 
 def _shared_launcher():
     global _shared
-    signature = "int64(int64, int64, int64, int64, int64, int64, int64)"
-    with cached_on_disk(__file__) as folder:
-        if helpers.will_compile(folder, _run_shared.__name__):
-            return _alone  # results are the same
-        _shared = njit(signature, cache=True, **OPTIONS)(_run_shared)
+    if compiling.will_compile(_SHARED):
+        return _alone  # results are the same
+    _shared = compiling.function_of(_SHARED)
     return _shared
 
 
@@ -161,44 +91,31 @@ class Kernel:
         self.name = body.__name__
         self.source = body.__code__.co_filename
         self.entries = {}
+        self.compiled_body = helper(body)
 
     def compile(self, key, args):
         """The entry for arguments of the kinds in `key`."""
-        with cached_on_disk(self.source) as folder:
-            if key not in self.entries:
-                self.entries[key] = self._compile_or_load(args, folder)
-            return self.entries[key]
+        if key not in self.entries:
+            routine, form, arrays = self.routine(args)
+            address = compiling.address_of(routine)
+            self.entries[key] = address, struct.Struct(form).pack, arrays, routine.name
+        return self.entries[key]
 
     def compile_for_others(self, args):
-        """Leave the entry in the cache, if nobody has done so or is about to."""
-        with cached_on_disk(self.source) as folder:
-            name = self._signature(args)[0]
-            if not helpers.is_cached(folder, name):
-                with helpers.claimed(folder, name, wait=False) as mine:
-                    if mine:
-                        self._compile(args)
+        """Leave the entry for these arguments on the disk, if nobody has or is about to."""
+        compiling.compile_for_others(self.routine(args)[0])
 
-    def _compile_or_load(self, args, folder):
-        name = self._signature(args)[0]
-        if helpers.is_cached(folder, name):
-            return self._compile(args)
-        helpers.start()
-        with helpers.claimed(folder, name):
-            return self._compile(args)
-
-    def _signature(self, args):
-        """(name of the entry, its arguments as source, struct's format, number of arrays, types)"""
-        values, form, kinds, scope = [], "", [], {}
-        arrays = 0
+    def routine(self, args):
+        """(what to compile for these arguments, struct's format of its table, number of arrays)"""
+        values, form, kinds, arrays = [], "", [], []
         for arg in args:
             place = len(form)
             if isinstance(arg, np.ndarray):
-                if arrays != len(kinds):
+                if len(arrays) != len(kinds):
                     raise TypeError(f"{self.name}: arrays must come before scalars")
-                scope[f"type{arrays}"] = types.Array(numba.from_dtype(arg.dtype), arg.ndim, "C")
-                values.append(f"array_at(table, {place}, type{arrays})")
+                values.append(f"array_at(table, {place}, type{len(arrays)})")
                 kinds.append(f"{arg.dtype.str[1:]}x{arg.ndim}")
-                arrays += 1
+                arrays.append((arg.dtype, arg.ndim))
                 form += "q"
             elif isinstance(arg, tuple):
                 items = "".join(f"int64_at(table, {place + i}), " for i in range(len(arg)))
@@ -210,35 +127,14 @@ class Kernel:
                 values.append(f"{kind}_at(table, {place})")
                 kinds.append(kind)
                 form += "q" if kind == "int64" else "d"
-        # A module-level function with a name of its own: numba finds neither closures nor namesakes
-        # on disk.
         name = f"{self.name}__{'_'.join(kinds)}"
         if len(name) > 120:
             name = f"{name[:100]}_{zlib.crc32(name.encode()):08x}"
-        return name, values, form, arrays, scope
 
-    def _compile(self, args):
-        name, values, form, arrays, scope = self._signature(args)
-        source = (
-            f"def {name}(lo, hi, thread, table):\n    body(lo, hi, thread, {', '.join(values)})\n"
-        )
-        scope.update(
-            __name__=self.body.__module__,
-            body=njit(**INNER)(self.body),
-            array_at=_array_at,
-            int64_at=_int64_at,
-            float64_at=_float64_at,
-            float32_at=_float32_at,
-        )
-        exec(compile(source, self.source, "exec"), scope)  # noqa: S102 - our own template
-        entry = cfunc(
-            "void(int64, int64, int64, int64)",
-            cache=True,
-            pipeline_class=EntryCompiler,
-            nopython=True,
-            error_model="numpy",
-        )(scope[name])
-        return entry.address, struct.Struct(form).pack, arrays, entry
+        def make():
+            return arguments.entry_function(self, name, values, arrays)
+
+        return Routine(self.source, name, make), form, len(arrays)
 
 
 def _scalar_kind(arg):

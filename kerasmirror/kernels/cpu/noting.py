@@ -6,17 +6,19 @@ import struct
 
 import numpy as np
 
-from . import launch, memory, program, workers
+from . import compiling, launch, memory, program, workers
 
 _NO_LAUNCH = -1  # what a launcher gives: no array is scattered
 
 
+# What is no kernel: it runs kernels on one thread, on several, in a row.
+ROUTINES = (launch._HERE, launch._SHARED, workers._SERVE, program._RUNNER)
+
+
 def compile_launchers():
-    """Leave in the cache what is no kernel: what runs kernels on one thread, several, in a row."""
-    launch._launcher()
-    launch._shared_launcher()
-    workers.grow(2)
-    program._compiled_runner()
+    """Leave these in the cache."""
+    for routine in ROUTINES:
+        compiling.compile_for_others(routine)
 
 
 @contextlib.contextmanager
@@ -34,7 +36,7 @@ def noting():
         entry = known.get((kernel, key))
         if entry is None:
             notes.append((kernel, tuple(_stand_in(arg) for arg in args)))
-            _, _, form, arrays, _ = kernel._signature(args)
+            _, form, arrays = kernel.routine(args)
             entry = known[kernel, key] = (address, struct.Struct(form).pack, arrays, None)
         return entry
 

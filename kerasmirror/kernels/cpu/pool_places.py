@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from ..geometry import PoolGeometry
 from . import gemm, memory, threads
+from .deferred import intrinsic, types
 from .launch import inlined, kernel, launch
 from .random import dropout_numbers, fill, is_kept, key_and_counter, tile_where_kept
 from .simd import (

@@ -19,11 +19,10 @@ import threading
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from . import memory, threads, workers
+from . import compiling, memory, threads, workers
 from .atomics import call, load
-from .compiling import OPTIONS, cached_on_disk
+from .compiling import Routine
 from .launch import kernel
 from .random import key_and_counter
 from .workers import share
@@ -223,16 +222,16 @@ def _run_program(rows, count, n_threads, pool):
             call(entry, 0, n_items, 0, table)
         else:
             share(entry, n_items, chunk, table, n_threads, pool)
+    return 0
 
 
+_RUNNER = Routine(__file__, "run_program", lambda: _run_program, 4, for_python=True)
 _runner = None
 
 
 def _compiled_runner():
     global _runner
-    with cached_on_disk(__file__):
-        signature = "void(int64, int64, int64, int64)"
-        _runner = njit(signature, cache=True, **OPTIONS)(_run_program)
+    _runner = compiling.function_of(_RUNNER)
     return _runner
 
 

@@ -13,10 +13,9 @@ import math
 
 import numpy as np
 from llvmlite import ir
-from numba import types as numba_types
-from numba.extending import intrinsic
 
 from . import memory
+from .deferred import intrinsic, types
 from .launch import inlined, kernel, launch
 from .simd import (
     lanes_of,
@@ -228,8 +227,8 @@ def _eight_blocks(typing_context, words, offset, first, key):
         builder.store(value, builder.bitcast(address, value.type.as_pointer()), align=4)
         return context.get_dummy_value()
 
-    whole = numba_types.int64
-    return numba_types.void(words, whole, whole, numba_types.UniTuple(whole, 4)), generate
+    whole = types.int64
+    return types.void(words, whole, whole, types.UniTuple(whole, 4)), generate
 
 
 @inlined
@@ -326,7 +325,7 @@ def tile_where_kept(typing_context, t, words, offset, lowest):
         chosen = builder.select(kept, builder.extract_value(value, 0), zero)
         return builder.insert_value(value, chosen, 0)
 
-    return t(t, words, numba_types.intp, numba_types.int64), generate
+    return t(t, words, types.intp, types.int64), generate
 
 
 @inlined

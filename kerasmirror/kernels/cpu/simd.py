@@ -11,22 +11,10 @@ float64.
     tile_store(tile_relu(t), y, 0, y_stride)
 """
 
-import llvmlite.binding
-import numba
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
 
-
-def _host_features():
-    """The names of the CPU features that numba compiles for."""
-    if numba.config.CPU_FEATURES is not None:
-        items = numba.config.CPU_FEATURES.split(",")
-        return frozenset(item[1:] for item in items if item.startswith("+"))
-    if numba.config.CPU_NAME not in (None, "host", llvmlite.binding.get_host_cpu_name()):
-        return frozenset()
-    return frozenset(name for name, on in llvmlite.binding.get_host_cpu_features().items() if on)
+from .deferred import arrays, cgutils, intrinsic, tiles, types
+from .machine_code import target
 
 
 def _choose_tile(features):
@@ -45,7 +33,7 @@ def _choose_tile(features):
     return 128, 4, 2, "fma" in features
 
 
-FEATURES = _host_features()
+FEATURES = target().features
 BITS, ROWS, VECTORS, HAS_FMA = _choose_tile(FEATURES)
 WIDTH = {4: VECTORS * BITS // 32, 8: VECTORS * BITS // 64}  # elements in a tile's row, by item size
 
@@ -53,31 +41,9 @@ _INT = ir.IntType(64)
 _BIT32 = ir.IntType(32)
 
 
-class Tile(types.Type):
-    """`rows` x `vectors` vectors of `lanes` elements each."""
-
-    def __init__(self, element, rows, vectors):
-        self.element, self.rows, self.vectors = element, rows, vectors
-        self.lanes = BITS // element.bitwidth
-        super().__init__(name=f"Tile({element},{rows},{vectors})")
-
-    @property
-    def llvm_element(self):
-        return ir.FloatType() if self.element.bitwidth == 32 else ir.DoubleType()
-
-    @property
-    def llvm_vector(self):
-        return ir.VectorType(self.llvm_element, self.lanes)
-
-    @property
-    def count(self):
-        return self.rows * self.vectors
-
-
-@register_model(Tile)
-class _TileModel(models.PrimitiveModel):
-    def __init__(self, manager, tile):
-        super().__init__(manager, tile, ir.ArrayType(tile.llvm_vector, tile.count))
+def Tile(element, rows, vectors):
+    """The type of `rows` x `vectors` vectors of a numba type `element`."""
+    return tiles.Tile(element, rows, vectors)
 
 
 def constant(n):
@@ -487,6 +453,31 @@ def clear(typing_context, target, offset, count):
         return context.get_dummy_value()
 
     return types.void(target, types.intp, types.intp), generate
+
+
+@intrinsic
+def flat_rows(typing_context, array, first, last):
+    """array[first:last] as one row; reshape would call numba's runtime."""
+    row = types.Array(array.dtype, 1, "C")
+
+    def generate(context, builder, signature, arguments):
+        array_, first_, last_ = arguments
+        source = context.make_array(array)(context, builder, array_)
+        width = constant(1)
+        for extent in cgutils.unpack_tuple(builder, source.shape)[1:]:
+            width = builder.mul(width, extent)
+        result = context.make_array(row)(context, builder)
+        arrays.populate_array(
+            result,
+            data=builder.gep(source.data, [builder.mul(first_, width)]),
+            shape=[builder.mul(builder.sub(last_, first_), width)],
+            strides=[source.itemsize],
+            itemsize=source.itemsize,
+            meminfo=None,
+        )
+        return result._getvalue()
+
+    return row(array, types.intp, types.intp), generate
 
 
 @intrinsic

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import memory, threads, vectormath
 from .launch import inlined, kernel, launch
+from .simd import flat_rows
 
 __all__ = [
     "cross_entropy_from_logits",
@@ -194,7 +195,7 @@ def _exponentials(x, y, lo, hi):
         largest = _largest(row)
         for i in range(row.size):
             out[i] = row[i] - largest
-    flat = y[lo:hi].reshape((hi - lo) * y.shape[1])
+    flat = flat_rows(y, lo, hi)
     for i in range(flat.size):
         flat[i] = vectormath.exp(flat[i])
 

@@ -1,9 +1,8 @@
 """How many threads share the work of a kernel, and scratch memory for each of them."""
 
+import functools
 import os
 import threading
-
-import numba
 
 from . import memory
 
@@ -16,18 +15,29 @@ _lock = threading.Lock()
 _count = None
 
 
+@functools.cache
+def most():
+    """The most threads there may be: every core of this process, or NUMBA_NUM_THREADS."""
+    asked = os.environ.get("NUMBA_NUM_THREADS")
+    if asked and asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
 def thread_count():
     """How many threads kernels use: set_threads, KERASMIRROR_NUM_THREADS, or every core."""
     if _count is None:
         asked = os.environ.get("KERASMIRROR_NUM_THREADS")
-        set_threads(int(asked) if asked else numba.config.NUMBA_NUM_THREADS)
+        set_threads(int(asked) if asked else most())
     return _count
 
 
 def set_threads(count):
     """Use `count` threads from now on; between 1 and the number of cores of this process."""
     global _count
-    limit = numba.config.NUMBA_NUM_THREADS
+    limit = most()
     if not 1 <= count <= limit:
         raise ValueError(
             f"set_threads: `count` must be between 1 and {limit}. Received: count={count}"
@@ -43,7 +53,7 @@ def scratch(size, dtype):
     and rows for as many threads as there may ever be, so that set_threads may come before the
     launch. Rows that nobody uses take no memory.
     """
-    return memory.empty((numba.config.NUMBA_NUM_THREADS, size), dtype)
+    return memory.empty((most(), size), dtype)
 
 
 def chunk_of(work_per_item):

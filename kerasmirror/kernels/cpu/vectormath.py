@@ -36,10 +36,8 @@ from math import (  # noqa: F401 - the rest of `math` that formulas use
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic, overload
 
-from .launch import inlined
+from .deferred import inlined, intrinsic, overloaded, types
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
 _INFINITY = np.float32(np.inf)
@@ -226,13 +224,12 @@ def _by_dtype(name, single):
 
     stand_in.__name__ = stand_in.__qualname__ = name
 
-    @overload(stand_in, inline="never", jit_options={"error_model": "numpy"})
     def choose(x):
         if x is types.float32:
             return lambda x: single(x)
         return lambda x: double(x)
 
-    return stand_in
+    return overloaded(stand_in, choose, inline="never", jit_options={"error_model": "numpy"})
 
 
 exp = _by_dtype("exp", exp32)

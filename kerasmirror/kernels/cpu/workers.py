@@ -28,16 +28,13 @@ import sys
 import threading
 import time
 
-import numba
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-from .. import helpers
+from . import compiling, threads
 from .atomics import add, call, exchange, load, number, pause, pointer, store, swap
-from .compiling import OPTIONS, cached_on_disk, inlined
+from .compiling import Routine
+from .deferred import cgutils, inlined, intrinsic, types
 
 # Nanoseconds. To wake a worker costs its caller 10,000, and a training step has launches every
 # 10,000 to 100,000.
@@ -196,11 +193,15 @@ def _serve(state, thread):
             exchange(sleeper, 0, 1)
             while load(sleeper, 0) and not _is_for(load(state, _WORD), thread):
                 if load(state, _CLOSED):
-                    return
+                    return 0
                 call(load(state, _WAIT), load(sleeper, _HANDLE), -1, 0, 0)
             store(sleeper, 0, 0)
             # If this was too late it sleeps again at once.
             glances = _GLANCES
+    return 0
+
+
+_SERVE = Routine(__file__, "serve", lambda: _serve, 2, for_python=True)
 
 
 @inlined
@@ -256,13 +257,13 @@ def grow(count):
     Not yet, if another process is about to compile what they run: the launch goes on without.
     """
     global address, members, _state, _post, _masks
-    with _lock, cached_on_disk(__file__) as folder:
-        if helpers.will_compile(folder, _serve.__name__):
+    with _lock:
+        if compiling.will_compile(_SERVE):
             return
-        serve = njit("void(int64, int64)", cache=True, **OPTIONS)(_serve)
+        serve = compiling.function_of(_SERVE)
         if _state is None:
             atexit.register(_dismiss)
-            _state, _masks, _post = _new_state(numba.config.NUMBA_NUM_THREADS)
+            _state, _masks, _post = _new_state(threads.most())
         if _post is not None:
             address = _state.ctypes.data
             # Where the system gives no more threads, launches do with fewer.
