@@ -24,6 +24,8 @@ from kerasmirror.ops import operation_names, operators
 
 # What cannot hold a KerasTensor.
 _EAGER = frozenset((Tensor, Variable, np.ndarray, int, float, bool, str, type(None), slice))
+_eager = _EAGER.issuperset
+_ROWS = frozenset((tuple, list))
 # They answer questions about a tensor, which a placeholder can answer too.
 _NOT_RECORDED = {"shape", "ndim", "size", "dtype", "is_tensor", "convert_to_numpy"}
 
