@@ -64,11 +64,8 @@ class Primitive:
             return tuple([Tensor(part) for part in y]) if type(y) is tuple else Tensor(y)
         if tape.forward:
             return tape.run(self, inputs, arrays, options, y, backward)
-        tracks = tape.tracks
-        keys = tuple(
-            [value.key if value is not None and tracks(value) else None for value in inputs]
-        )
-        if not any(keys):
+        keys = tape.keys_of(inputs)
+        if keys is None:
             return tuple([Tensor(part) for part in y]) if type(y) is tuple else Tensor(y)
         if type(y) is tuple:
             out = tuple([Tensor(part, next_key()) for part in y])

@@ -53,6 +53,9 @@ class _Footprint:
     def tracks(self, value):
         return self._tape.tracks(value)
 
+    def keys_of(self, inputs):
+        return self._tape.keys_of(inputs)
+
     def record(self, input_keys, output_keys, backward):
         for key in input_keys:
             if key is not None and key not in self._made:

@@ -111,6 +111,22 @@ class GradientTape:
         simple = not self._persistent and self._watch_variables
         return simple and all([key > 0 for key in self._watched])
 
+    def keys_of(self, inputs):
+        """The keys of a primitive's inputs, None for those not tracked, or None for none at all."""
+        start, watched = self._start, self._watched
+        keys = []
+        some = False
+        for value in inputs:
+            key = None if value is None else value.key
+            if key is not None:
+                # As `tracks`, which would be another call for each input of each operation.
+                if key > start or key in watched or (key < 0 and self.tracks(value)):
+                    some = True
+                else:
+                    key = None
+            keys.append(key)
+        return tuple(keys) if some else None
+
     def record(self, input_keys, output_keys, backward):
         """Add one primitive; `input_keys` has None for inputs that want no gradient."""
         self._records.append((input_keys, output_keys, backward))

@@ -123,12 +123,15 @@ def recorded(function, saved):
 
     @functools.wraps(function)
     def public(*args, **kwargs):
-        if not kwargs:
-            for arg in args:  # quicker than `all`, and every eager operation passes here
-                if type(arg) not in _EAGER:
-                    break
-            else:
+        for arg in args:  # quicker than `all`, and every eager operation passes here
+            kind = type(arg)
+            if kind not in _EAGER and (kind not in _ROWS or not _eager(map(type, arg))):
+                break
+        else:
+            if not kwargs:
                 return function(*args)
+            if _eager(map(type, kwargs.values())):
+                return function(*args, **kwargs)
         if not (_holds_placeholder(args) or (kwargs and _holds_placeholder(kwargs.values()))):
             return function(*args, **kwargs)
         if not keeps_history(placeholders_in((args, kwargs))):

@@ -13,6 +13,7 @@ import numpy as np
 from kerasmirror._export import export
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks
+from kerasmirror.core.config import image_data_format as default_format
 from kerasmirror.core.config import standardize_data_format
 from kerasmirror.kernels.geometry import ConvGeometry, window_output
 from kerasmirror.ops.nn.dense import windowed_tangent
@@ -31,16 +32,24 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     inputs, or channels that the kernel's do not divide. 3D is not supported.
     Source: Keras 3.15 `keras.ops.conv`. Strides and dilations above 1 may go together here.
     """
-    owner = "ops.conv"
     inputs, kernel = same_float_dtype(inputs, kernel)
-    channels_first = standardize_data_format(data_format, owner) == "channels_first"
+    options = (strides, padding, data_format, dilation_rate)
+    if list in map(type, options):
+        options = [tuple(value) if type(value) is list else value for value in options]
+    settled = _settled_conv(tuple(inputs.shape), tuple(kernel.shape), *options, default_format())
+    return conv2d_bias_activation(inputs, kernel, None, **settled)
+
+
+@functools.lru_cache(maxsize=1024)
+def _settled_conv(input_shape, kernel_shape, strides, padding, data_format, dilation_rate, default):
+    """The primitive's options, settled once for arguments that come again at every step."""
+    owner = "ops.conv"
+    channels_first = standardize_data_format(data_format or default, owner) == "channels_first"
     padding = checks.padding(padding, owner=owner)
     geometry = conv_geometry(
-        inputs.shape, kernel.shape, strides, padding, channels_first, dilation_rate, owner=owner
+        input_shape, kernel_shape, strides, padding, channels_first, dilation_rate, owner=owner
     )
-    return conv2d_bias_activation(
-        inputs, kernel, None, geometry=geometry, channels_first=channels_first
-    )
+    return {"geometry": geometry, "channels_first": channels_first}
 
 
 @export("ops.depthwise_conv", "ops.nn.depthwise_conv")

@@ -6,6 +6,7 @@ import numpy as np
 
 from kerasmirror.core import dtypes
 from kerasmirror.core.config import floatx
+from kerasmirror.core.tensor import Tensor
 from kerasmirror.ops.tensor import to_tensor
 
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -13,6 +14,8 @@ _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 def same_float_dtype(*values):
     """The values as tensors of one float dtype; None stays None."""
+    if all([type(value) is Tensor and value.data.dtype is _SINGLE for value in values]):
+        return values
     tensors = [None if value is None else to_tensor(value) for value in values]
     found = {tensor.dtype for tensor in tensors if tensor is not None}
     if len(found) == 1 and dtypes.is_float_dtype(next(iter(found))):
@@ -25,9 +28,7 @@ def same_float_dtype(*values):
 
 def widened(*arrays):
     """The arrays as float32 or float64: halves as float32, whole numbers as float64."""
-    return [
-        a if a is None or a.dtype is _SINGLE or a.dtype is _DOUBLE else _wide(a) for a in arrays
-    ]
+    return [a if a is None or a.dtype is _SINGLE else _wide(a) for a in arrays]
 
 
 def _wide(array):

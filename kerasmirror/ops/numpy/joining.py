@@ -9,6 +9,7 @@ from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes
 from kerasmirror.core.symbolic import KerasTensor
+from kerasmirror.core.tensor import Tensor
 from kerasmirror.ops import shapes
 from kerasmirror.ops.numpy.shape import expand_dims, ravel
 from kerasmirror.ops.tensor import _stack, snapshot, to_array, to_tensor
@@ -19,6 +20,12 @@ def _joinable(xs, owner):
         xs = [part for part in xs]
     if not xs:
         raise ValueError(f"{owner}: at least one tensor must be given. Received: {xs}")
+    dtype = xs[0].data.dtype if type(xs[0]) is Tensor else None
+    for x in xs:
+        if type(x) is not Tensor or x.data.dtype is not dtype:
+            break
+    else:
+        return xs
     xs = [to_tensor(x) for x in xs]
     names = {x.dtype for x in xs}
     if len(names) > 1:
@@ -38,9 +45,10 @@ def _concatenate(k, *xs, axis):
     except ValueError:
         shapes.concatenated([x.shape for x in xs], axis)
         raise
-    sizes = [x.shape[axis] for x in xs]
+    shapes_of = [x.shape for x in xs]
 
     def backward(dy, needs):
+        sizes = [shape[axis] for shape in shapes_of]
         return tuple(
             [
                 k.contiguous(piece) if needed else None

@@ -117,7 +117,16 @@ def sum(x, axis=None, keepdims=False):
 @export("ops.mean", "ops.numpy.mean")
 def mean(x, axis=None, keepdims=False):
     """The mean over `axis`; whole numbers give float32."""
-    x = to_tensor(x)
+    if type(x) is not Tensor:
+        x = to_tensor(x)
+    if x.data.dtype.kind != "f" if type(x) is Tensor else not is_float(x):
+        return _mean_of_others(x, axis, keepdims)
+    return _mean(
+        x, axes=shapes.canonical_axes(axis, len(x.shape), "keras.ops.mean"), keepdims=keepdims
+    )
+
+
+def _mean_of_others(x, axis, keepdims):
     if not is_float(x) and not is_complex(x):
         x = to_tensor(x, dtypes.result_type(x.dtype, "float32"))
     return _mean(

@@ -8,6 +8,7 @@ from kerasmirror._export import export
 from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core.symbolic import KerasTensor
+from kerasmirror.core.tensor import Tensor
 from kerasmirror.ops import shapes
 from kerasmirror.ops.tensor import snapshot, to_array, to_tensor
 
@@ -31,8 +32,13 @@ def _reshape(k, x, *, newshape):
     return y, lambda dy, needs: (dy.reshape(shape),)
 
 
+_INT = frozenset((int,))
+
+
 def sizes_of(shape, owner):
     """`shape` as a tuple of ints; an unknown size is -1."""
+    if type(shape) is tuple and _INT.issuperset(map(type, shape)):
+        return shape
     if isinstance(shape, Integral):
         return (int(shape),)
     if isinstance(shape, KerasTensor):
@@ -57,6 +63,8 @@ def _size(n):
 def reshape(x, newshape):
     """The same values, in row-major order, as `newshape`; one size may be -1 (what is left)."""
     sizes = sizes_of(newshape, "keras.ops.reshape")
+    if type(x) is Tensor and sizes is newshape:
+        return _reshape(x, newshape=sizes)
     if None in sizes:  # a size that a placeholder will give
         x = to_tensor(x)
         return KerasTensor(tuple([None if n == -1 else n for n in sizes]), x.dtype)
@@ -162,7 +170,12 @@ def transpose(x, axes=None):
     rank = len(x.shape)
     if not axes:
         return _transpose(x, axes=tuple(range(rank))[::-1])
-    order = tuple([shapes.canonical_axis(a, rank, "keras.ops.transpose", "axes") for a in axes])
+    if not all([isinstance(a, Integral) and -rank <= a < rank for a in axes]):
+        raise ValueError(
+            f"keras.ops.transpose: Each axis in `axes` must be an integer in [-{rank}, {rank}). "
+            f"Received: x.shape={x.shape}, axes={list(axes)}"
+        )
+    order = tuple([int(a) % rank for a in axes])
     if len(order) != rank or len(set(order)) != rank:
         raise ValueError(
             "keras.ops.transpose: `axes` must be a valid permutation of the axes. "
