@@ -15,7 +15,7 @@ from kerasmirror.ops.nn import fused
 from kerasmirror.ops.nn.conv import conv2d_bias_activation, conv2d_transpose_bias_activation
 from kerasmirror.ops.nn.dense import affine, affine_over
 from kerasmirror.ops.nn.embedding import embedding_rows
-from kerasmirror.ops.nn.normalization import batch_norm_train
+from kerasmirror.ops.nn.normalization import batch_norm_train, group_norm
 from kerasmirror.ops.nn.upsampling import repeat_places
 from kerasmirror.ops.numpy.complex import complex_tensor
 from kerasmirror.ops.numpy.contraction import _split_axes
@@ -256,6 +256,11 @@ CASES = [_unary(name, kind) for kind, names in _UNARY.items() for name in names]
         "layer_normalization",
         lambda *a: ops.layer_normalization(*a, axis=(1, 2)),
         [(2, 3, 4), (3, 4), (3, 4)],
+    ),
+    (
+        "group_norm",
+        lambda *a: group_norm(*a, groups=2, epsilon=1e-3),
+        [(2, 3, 4, 6), (6,), (6,)],
     ),
     ("rms_normalization", lambda *a: ops.rms_normalization(*a), [(3, 4), (4,)]),
     ("normalize", lambda x: ops.normalize(x, 1, 3), [(3, 4)]),

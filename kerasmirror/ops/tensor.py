@@ -305,7 +305,9 @@ def _stack(k, *xs, axis):
 
     def backward(dy, needs):
         front = (slice(None),) * axis
-        return tuple([dy[(*front, i)] if needed else None for i, needed in enumerate(needs)])
+        return tuple(
+            [k.get_at(dy, (*front, i)) if needed else None for i, needed in enumerate(needs)]
+        )
 
     return y, backward
 

@@ -387,6 +387,29 @@ def _norm_tangent(k, inputs, changes, y, *, axes, epsilon, kind):
     return dy if dbeta is None else dy + dbeta
 
 
+@group_norm.forward
+def _group_norm_tangent(k, inputs, changes, y, *, groups, epsilon):
+    x, gamma, _ = widened(*inputs)
+    channels = x.shape[-1]
+    size = channels // groups
+
+    def grouped(part):
+        if part is None:
+            return None
+        lead = (part.shape[0], -1) if part.ndim > 1 else ()
+        return part.reshape(*lead, groups, size)
+
+    x, gamma = grouped(x), grouped(gamma)
+    dx, dgamma, dbeta = (grouped(part) for part in widened(*changes))
+    axes = (1, 3)
+    mean, var = k.mean(x, axes, True), np.var(x, axes, keepdims=True)
+    dmean = dvar = None
+    if dx is not None:
+        dmean, dvar = k.mean(dx, axes, True), 2 * k.mean((x - mean) * dx, axes, True)
+    dy = _standardized_tangent(x, mean, var, gamma, dx, dmean, dvar, dgamma, dbeta, epsilon)
+    return dy.reshape(y.shape)
+
+
 # --- by a norm ------------------------------------------------------------------------------
 
 
