@@ -272,8 +272,12 @@ def _jax_gradients(keras, model, x, batch_loss, records):
     return float(total), [np.asarray(g) for g in gradients]
 
 
-def training_curve(keras, target, seed, weights, x, y, loss, optimizer, steps, batch_size):
+def training_curve(
+    keras, target, seed, weights, x, y, loss, optimizer, steps, batch_size, drawn=True
+):
     """`fit`, shuffled, dropout on: the loss of each step, final weights and accuracy, seconds.
+
+    Not `drawn`: in the order of the data and with dropout off, for sides that draw other numbers.
 
     Gives a dict; `step_seconds` is the median of the steps after the first; `accuracy` is on the
     training data, None where outputs are no classes.
@@ -283,6 +287,9 @@ def training_curve(keras, target, seed, weights, x, y, loss, optimizer, steps, b
         optimizer = keras.optimizers.get(optimizer)
     model.compile(optimizer=optimizer, loss=keras.losses.get(loss))
     losses, moments = [], []
+    for layer in [] if drawn else _all_layers(model):
+        if hasattr(layer, "rate"):
+            layer.rate = 0.0
 
     class Recorder(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -295,7 +302,8 @@ def training_curve(keras, target, seed, weights, x, y, loss, optimizer, steps, b
     epochs = -(-steps * batch_size // len(x))
     keras.utils.set_random_seed(seed)
     begun = time.perf_counter()
-    model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0, callbacks=[Recorder()])
+    options = {"batch_size": batch_size, "epochs": epochs, "shuffle": drawn, "verbose": 0}
+    model.fit(x, y, callbacks=[Recorder()], **options)
     between = np.diff(moments)
     return {
         "losses": losses[:steps],
