@@ -120,8 +120,16 @@ def output_and_gradient(keras_and_tf, layer, x):
     return [np.asarray(part) for part in run(tf.constant(x))]
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", LAYERS)
+# Every mode on one layer of each kind, the main ones on all.
+CASES = [
+    (name, mode)
+    for name in LAYERS
+    for mode in MODES
+    if name in ("dense", "query") or mode in ("int8", "int4 of 4", "float8")
+]
+
+
+@pytest.mark.parametrize("name, mode", CASES)
 def test_variables_outputs_and_gradients_are_those_of_keras(name, mode):
     theirs, ours, x = quantized_pair(name, mode)
     assert_equal_variables(theirs, ours)
@@ -211,7 +219,7 @@ def quantized_model(keras, mode):
     return model
 
 
-FILES = ["int8", "int4", "int4 by channel", "int4 of 4"]
+FILES = ["int8", "int4", "int4 by channel"]
 
 
 @pytest.mark.parametrize("direction", ["to Keras", "from Keras"])

@@ -86,7 +86,8 @@ def unpacked(packed, length, axis=0, dtype="int8"):
 def unpacked_rows(packed, length, dtype="int8", signed=None):
     """`unpack_int4` along the last axis, as numbers of `dtype`, which may be a float one."""
     signed = np.dtype(dtype) == np.int8 if signed is None else signed
-    out = _pairs(np.dtype(dtype).name, signed)[packed.view(np.uint8)].view(dtype)
+    packed = np.ascontiguousarray(packed).view(np.uint8)
+    out = _pairs(np.dtype(dtype).name, signed)[packed].view(dtype)
     return out if out.shape[-1] == length else np.ascontiguousarray(out[..., :length])
 
 
