@@ -95,7 +95,7 @@ def cast(x: np.ndarray, dtype) -> np.ndarray:
 
 def _run_ufunc(ufunc, args):
     noted = memory.recorder is not None and between.is_noted()
-    if not noted and max([a.size for a in args if isinstance(a, np.ndarray)], default=0) <= _SMALL:
+    if not noted and max([a.size for a in args if isinstance(a, np.ndarray)]) <= _SMALL:
         # Asking for the result's type and shape, to have it pooled, would cost ten times the work.
         with np.errstate(all="ignore"):
             y = ufunc(*args)
