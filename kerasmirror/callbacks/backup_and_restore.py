@@ -42,12 +42,14 @@ class BackupAndRestore(Callback):
         super().__init__()
         if not backup_dir:
             raise ValueError(
-                "BackupAndRestore: `backup_dir` must be the path of a folder. "
+                "BackupAndRestore: `backup_dir` must be the path of a folder (Empty `backup_dir` "
+                "argument passed). "
                 f"Received: backup_dir={backup_dir!r}"
             )
         if save_freq != "epoch" and not isinstance(save_freq, int):
             raise ValueError(
-                'BackupAndRestore: `save_freq` must be "epoch" or a number of batches. '
+                'BackupAndRestore: `save_freq` must be "epoch" or a number of batches (Invalid '
+                "value). "
                 f"Received: save_freq={save_freq!r}"
             )
         self.backup_dir = os.fspath(backup_dir)
@@ -55,9 +57,11 @@ class BackupAndRestore(Callback):
         self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = delete_checkpoint
         self._weights_path = os.path.join(self.backup_dir, "latest.weights.h5")
-        self._metadata_path = os.path.join(self.backup_dir, "training_metadata.json")
+        self._training_metadata_path = os.path.join(self.backup_dir, "training_metadata.json")
+        self._prev_weights_path = _previous(self._weights_path)
+        self._prev_training_metadata_path = _previous(self._training_metadata_path)
         self._batches_since_saving = 0
-        self._last_batch = 0
+        self._last_batch_seen = 0
         self._current_epoch = 0
 
     def on_train_begin(self, logs=None):
@@ -69,14 +73,14 @@ class BackupAndRestore(Callback):
         if not os.path.exists(self._weights_path):
             return
         try:
-            self._restore(self._weights_path, self._metadata_path)
+            self._restore(self._weights_path, self._training_metadata_path)
         except OSError:
-            previous = _previous(self._weights_path)
+            previous = self._prev_weights_path
             if not os.path.exists(previous):
                 raise
             # Keras reads only names that end as weight files do.
             shutil.copyfile(previous, self._weights_path)
-            self._restore(self._weights_path, _previous(self._metadata_path))
+            self._restore(self._weights_path, self._prev_training_metadata_path)
 
     def _restore(self, weights_path, metadata_path):
         optimizer = self.model.optimizer
@@ -100,16 +104,16 @@ class BackupAndRestore(Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._current_epoch = epoch + 1
-        self._last_batch = 0
+        self._last_batch_seen = 0
         if self.save_freq == "epoch":
             self._save()
 
     def on_train_batch_end(self, batch, logs=None):
         if self.save_freq == "epoch":
             return
-        new_epoch = batch <= self._last_batch
-        self._batches_since_saving += batch + 1 if new_epoch else batch - self._last_batch
-        self._last_batch = batch
+        new_epoch = batch <= self._last_batch_seen
+        self._batches_since_saving += batch + 1 if new_epoch else batch - self._last_batch_seen
+        self._last_batch_seen = batch
         if self._batches_since_saving >= self.save_freq:
             self._batches_since_saving = 0
             self._save()
@@ -117,10 +121,10 @@ class BackupAndRestore(Callback):
     def _save(self):
         os.makedirs(self.backup_dir, exist_ok=True)
         if self.double_checkpoint:
-            for path in (self._weights_path, self._metadata_path):
+            for path in (self._weights_path, self._training_metadata_path):
                 if os.path.exists(path):
                     shutil.copyfile(path, _previous(path))
-        progress = {"epoch": self._current_epoch, "batch": self._last_batch}
+        progress = {"epoch": self._current_epoch, "batch": self._last_batch_seen}
         state = json.dumps({**progress, **_random_states(self.model)}).encode("ascii")
         # In one file: a cut between two would leave the weights of one time, the epoch of another.
         weights.save_model_weights(
@@ -128,7 +132,10 @@ class BackupAndRestore(Callback):
             self._weights_path,
             add=lambda file: file.create_dataset(_STATE, data=np.frombuffer(state, np.uint8)),
         )
-        with replacing(self._metadata_path) as path, open(path, "w", encoding="utf-8") as file:
+        with (
+            replacing(self._training_metadata_path) as path,
+            open(path, "w", encoding="utf-8") as file,
+        ):
             json.dump(progress, file)
 
     def on_train_end(self, logs=None):
@@ -137,7 +144,7 @@ class BackupAndRestore(Callback):
         done = self._current_epoch >= (self.params or {}).get("epochs", 0)
         if not self.delete_checkpoint or not (done or self.model.stop_training):
             return
-        for path in (self._weights_path, self._metadata_path):
+        for path in (self._weights_path, self._training_metadata_path):
             for one in (path, _previous(path)):
                 with contextlib.suppress(FileNotFoundError):
                     os.remove(one)

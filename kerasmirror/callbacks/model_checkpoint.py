@@ -44,7 +44,8 @@ class ModelCheckpoint(MonitorCallback):
         self._last_batch = None
         if save_freq != "epoch" and not isinstance(save_freq, int):
             raise ValueError(
-                'ModelCheckpoint: `save_freq` must be "epoch" or a number of batches. '
+                'ModelCheckpoint: `save_freq` must be "epoch" or a number of batches (Unrecognized '
+                "save_freq). "
                 f"Received: save_freq={save_freq!r}"
             )
         if save_weights_only:

@@ -36,33 +36,46 @@ class RemoteMonitor(Callback):
         self.send_as_json = send_as_json
 
     def on_epoch_end(self, epoch, logs=None):
-        # The HTTP client takes a tenth of a second to load, and only this callback needs it.
+        data = {"epoch": epoch, **{name: _plain(v) for name, v in (logs or {}).items()}}
+        url, headers = self.root + self.path, self.headers
+        # An HTTP client takes a tenth of a second to load, and only this callback needs it.
+        try:
+            import requests
+        except ImportError:
+            requests = None
+        try:
+            if requests is None:
+                self._post_by_urllib(url, json.dumps(data))
+            elif self.send_as_json:
+                requests.post(url, json=data, headers=headers)
+            else:
+                requests.post(url, {self.field: json.dumps(data)}, headers=headers)
+        except OSError as error:  # of both clients
+            warnings.warn(
+                "RemoteMonitor: `root` must be a server that answers (Could not reach "
+                f"RemoteMonitor root server at {self.root}). Received: root={self.root!r} "
+                f"({error})",
+                stacklevel=2,
+            )
+
+    def _post_by_urllib(self, url, text):
         import urllib.error
         import urllib.parse
         import urllib.request
 
-        text = json.dumps({"epoch": epoch, **{k: _plain(v) for k, v in (logs or {}).items()}})
         if self.send_as_json:
             kind, body = "application/json", text
         else:
             kind = "application/x-www-form-urlencoded"
             body = urllib.parse.urlencode({self.field: text})
         request = urllib.request.Request(
-            self.root + self.path,
-            data=body.encode("utf-8"),
-            headers={"Content-Type": kind, **(self.headers or {})},
+            url, body.encode("utf-8"), {"Content-Type": kind, **(self.headers or {})}
         )
         try:
             with urllib.request.urlopen(request, timeout=_SECONDS_WITHOUT_AN_ANSWER):
                 pass
         except urllib.error.HTTPError as error:
             error.close()  # the server was reached; what it says of the data is its own affair
-        except OSError as error:
-            warnings.warn(
-                f"RemoteMonitor: `root` must be a server that answers. Received: "
-                f"root={self.root!r} ({error})",
-                stacklevel=2,
-            )
 
 
 def _plain(value):

@@ -26,10 +26,13 @@ class SwapEMAWeights(Callback):
         pairs = []
         for one in getattr(optimizer, "optimizers", [optimizer]):
             if getattr(one, "use_ema", False):
-                pairs.extend(zip(one._trainable_variables, one._model_variables_moving_average, strict=True))
+                pairs.extend(
+                    zip(one._trainable_variables, one._model_variables_moving_average, strict=True)
+                )
         if not pairs:
             raise ValueError(
-                "SwapEMAWeights: the optimizer must have `use_ema=True`. "
+                "SwapEMAWeights: the optimizer must have `use_ema=True` (SwapEMAWeights must be "
+                "used when `use_ema=True` is set). "
                 f"Received: optimizer={optimizer!r}"
             )
         return [(variable, average) for variable, average in pairs if average is not None]

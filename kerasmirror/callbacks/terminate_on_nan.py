@@ -28,7 +28,8 @@ class TerminateOnNaN(Callback):
             return
         if self.raise_error:
             raise RuntimeError(
-                f"TerminateOnNaN: the loss must be finite. Received: loss={loss} at batch {batch}"
+                "TerminateOnNaN: the loss must be finite (NaN or Inf loss encountered). "
+                f"Received: loss={loss} at batch {batch}"
             )
         print_msg(f"Batch {batch}: Invalid loss, terminating training")
         self.model.stop_training = True

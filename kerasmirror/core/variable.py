@@ -404,6 +404,28 @@ def all_or_nothing():
             raise
 
 
+@contextlib.contextmanager
+def trial():
+    """Within it, what this thread writes lasts to the end only: a call on placeholders."""
+    with WriteLog() as log:
+        try:
+            yield
+        finally:
+            log.take_back()
+
+
+@contextlib.contextmanager
+def in_earnest():
+    """Within it, within a trial, what is written stays: the values that a layer is built with."""
+    before = scopes.WRITES.observer
+    if type(before) is WriteLog:
+        scopes.WRITES.observer = None
+    try:
+        yield
+    finally:
+        scopes.WRITES.observer = before
+
+
 def initialize_waiting():
     """Give their values to variables that were made in a StatelessScope."""
     waiting, scopes.WRITES.uninitialized = scopes.WRITES.uninitialized, []

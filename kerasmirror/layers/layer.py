@@ -17,7 +17,7 @@ from kerasmirror.core.operation import Operation
 from kerasmirror.core.stateless import forget_losses_of, keep_losses, losses_of
 from kerasmirror.core.symbolic import KerasTensor, any_symbolic, standardize_shape
 from kerasmirror.core.tensor import Tensor, get_keras_mask, set_keras_mask
-from kerasmirror.core.variable import Variable
+from kerasmirror.core.variable import Variable, in_earnest, trial
 from kerasmirror.layers import call_spec
 from kerasmirror.layers.call_spec import OPEN_CALLS, CallSignature
 from kerasmirror.layers.input_spec import check_inputs
@@ -37,7 +37,7 @@ def _wrap_build(build):
             return build(self, *args, **kwargs)
         self._building = True
         try:
-            with self._name_scope():
+            with self._name_scope(), in_earnest():
                 self._take_path()
                 build(self, *args, **kwargs)
         finally:
@@ -151,7 +151,7 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
         """Build sublayers by running `call` on placeholders."""
         if any(not layer.built for layer in self._layers) and input_shape is not None:
             placeholders = _placeholders(input_shape, self.compute_dtype)
-            with self._name_scope():
+            with self._name_scope(), trial():
                 self.call(placeholders)
 
     # Calling
@@ -265,7 +265,8 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
         if args and (type(args[0]) is Tensor or type(args[0]) is list and _has_no_mask(args[0])):
             return call(*args, **kwargs)
         if any_symbolic(args) or any_symbolic(kwargs):
-            return self.compute_output_spec(*args, **kwargs)
+            with trial():
+                return self.compute_output_spec(*args, **kwargs)
         return call(*args, **kwargs)
 
     def _first_argument(self, args, kwargs):
@@ -339,7 +340,7 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
         as_placeholder = functools.partial(tree.map_structure, _placeholder_of)
         kwargs_of_call = {k: as_placeholder(v) for k, v in kwargs.items()}
         try:
-            with scopes.SymbolicScope():
+            with scopes.SymbolicScope(), trial():
                 self.call(*as_placeholder(args), **kwargs_of_call)
         except Exception:
             # A call that reads values cannot run on placeholders; the real call will build.
@@ -423,7 +424,7 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
             function = self.compute_output_shape
             shape = function(**call_spec.shapes_for(function, shapes, type(self).__name__))
             return _placeholders(shape, self.compute_dtype)
-        with scopes.SymbolicScope():
+        with scopes.SymbolicScope(), trial():
             outputs = self.call(*args, **kwargs)
         return tree.map_structure(_placeholder_of, outputs)
 

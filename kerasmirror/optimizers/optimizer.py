@@ -491,7 +491,8 @@ class Optimizer(TracksItself):
         else:
             raise TypeError(
                 f"{type(self).__name__}: `learning_rate` cannot be set to a value, because it is a "
-                "schedule or a callable. Give the constructor a float to make it settable. "
+                "schedule or a callable (This optimizer was created with a "
+                "`LearningRateSchedule`). Give the constructor a float to make it settable. "
                 f"Received: learning_rate={learning_rate!r}"
             )
 

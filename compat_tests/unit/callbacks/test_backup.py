@@ -2,6 +2,7 @@ import http.server
 import json
 import os
 import random
+import sys
 import threading
 
 import numpy as np
@@ -148,10 +149,15 @@ def test_a_backup_in_the_form_of_keras_is_read(backup, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"backup_dir": ""}, "`backup_dir` must be the path of a folder. Received: backup_dir=''"),
+        (
+            {"backup_dir": ""},
+            "`backup_dir` must be the path of a folder (Empty `backup_dir` argument passed). "
+            "Received: backup_dir=''",
+        ),
         (
             {"backup_dir": "a", "save_freq": "batch"},
-            "`save_freq` must be \"epoch\" or a number of batches. Received: save_freq='batch'",
+            '`save_freq` must be "epoch" or a number of batches (Invalid value). '
+            "Received: save_freq='batch'",
         ),
     ],
 )
@@ -225,9 +231,12 @@ def test_an_optimizer_without_an_average_is_an_error():
 # RemoteMonitor
 
 
+@pytest.mark.parametrize("client", ["requests", "urllib"])
 @pytest.mark.parametrize("send_as_json", [False, True])
-def test_logs_are_posted(monkeypatch, send_as_json):
+def test_logs_are_posted(monkeypatch, send_as_json, client):
     monkeypatch.setenv("no_proxy", "*")
+    if client == "urllib":
+        monkeypatch.setitem(sys.modules, "requests", None)
     got = []
 
     class Server(http.server.BaseHTTPRequestHandler):
@@ -255,7 +264,10 @@ def test_logs_are_posted(monkeypatch, send_as_json):
     assert got == [("/publish/epoch/end/", "k", body if send_as_json else form)]
 
 
-def test_a_server_that_does_not_answer_is_a_warning(monkeypatch):
+@pytest.mark.parametrize("client", ["requests", "urllib"])
+def test_a_server_that_does_not_answer_is_a_warning(monkeypatch, client):
+    if client == "urllib":
+        monkeypatch.setitem(sys.modules, "requests", None)
     monkeypatch.setenv("no_proxy", "*")
     with pytest.warns(UserWarning, match="RemoteMonitor: `root` must be a server that answers"):
         keras.callbacks.RemoteMonitor("http://127.0.0.1:1").on_epoch_end(0, {"loss": 1.0})

@@ -3,6 +3,7 @@ import csv
 import numpy as np
 import pytest
 
+import kerasmirror as keras
 from kerasmirror.callbacks.callback_list import CallbackList
 from kerasmirror.callbacks.csv_logger import CSVLogger
 from kerasmirror.callbacks.early_stopping import EarlyStopping
@@ -133,6 +134,26 @@ def test_the_direction_comes_from_the_metric(direction, epochs):
     assert len(fit(model, EarlyStopping("val_score"), logs).epoch) == epochs
 
 
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("accuracy", keras.ops.greater),
+        (keras.metrics.AUC(name="auc"), keras.ops.greater),
+        ("mse", keras.ops.less),
+        ("kl_divergence", keras.ops.less),
+        (keras.losses.mean_absolute_error, keras.ops.less),
+    ],
+)
+def test_keras_s_own_metrics_have_a_direction(metric, expected):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "mse", metrics=[metric])
+    x, y = np.ones((4, 3), "float32"), np.ones((4, 1), "float32")
+    name = [n for n in model.fit(x, y, verbose=0).history if n != "loss"][0]
+    stopper = EarlyStopping(f"val_{name}", patience=5)
+    model.fit(x, y, validation_data=(x, y), callbacks=[stopper], verbose=0)
+    assert stopper.monitor_op is expected
+
+
 @pytest.mark.parametrize("kind", [EarlyStopping, ReduceLROnPlateau])
 def test_an_unknown_direction_is_an_error(kind):
     with pytest.raises(ValueError) as raised:
@@ -155,8 +176,8 @@ def test_an_unknown_mode_is_a_warning_and_means_auto():
         stopper = EarlyStopping(mode="best")
     assert stopper.mode == "auto"
     assert str(caught[0].message) == (
-        'EarlyStopping: `mode` must be "auto", "min" or "max"; "auto" is used. '
-        "Received: mode='best'"
+        'EarlyStopping: `mode` must be "auto", "min" or "max"; "auto" is used, as EarlyStopping '
+        "mode 'best' is unknown. Received: mode='best'"
     )
 
 
@@ -265,7 +286,8 @@ def test_a_loss_that_is_no_number_raises_when_asked_to():
     with pytest.raises(RuntimeError) as raised:
         fit(Model(), TerminateOnNaN(raise_error=True), losses(1.0), [{"loss": float("nan")}])
     assert str(raised.value) == (
-        "TerminateOnNaN: the loss must be finite. Received: loss=nan at batch 0"
+        "TerminateOnNaN: the loss must be finite (NaN or Inf loss encountered). "
+        "Received: loss=nan at batch 0"
     )
 
 
@@ -418,7 +440,8 @@ def test_without_the_monitored_log_every_epoch_is_saved_with_a_warning(tmp_path)
         (
             "a.keras",
             {"save_freq": "batch"},
-            "`save_freq` must be \"epoch\" or a number of batches. Received: save_freq='batch'",
+            '`save_freq` must be "epoch" or a number of batches (Unrecognized save_freq). '
+            "Received: save_freq='batch'",
         ),
     ],
 )

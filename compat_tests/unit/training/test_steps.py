@@ -323,3 +323,34 @@ def test_stateless_compute_loss_reads_the_values_that_it_is_given():
         "Model.stateless_compute_loss: `trainable_variables` must hold 2 values, one for each "
         "variable. Received: 0 values"
     )
+
+
+class Counting(keras.layers.Layer):
+    """Counts its calls, from a number that its build sets."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def build(self, input_shape):
+        self.calls.assign(10.0)
+
+    def call(self, x):
+        self.calls.assign_add(1.0)
+        return x
+
+
+@pytest.mark.parametrize("known_shape", [True, False])
+def test_calls_on_placeholders_write_nothing_but_what_build_sets(known_shape):
+    counting = Counting()
+    layers = [keras.Input((4,))] * known_shape + [counting, keras.layers.Dense(2)]
+    model = keras.Sequential(layers)
+    model.compile("sgd", "mse")
+    ends = []
+    seen = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: ends.append(float(counting.calls.numpy()))
+    )
+    model.fit(X, Y, batch_size=10, epochs=2, verbose=0, callbacks=[seen])
+    assert ends == [11.0, 12.0, 13.0, 14.0]
+    model.compute_output_shape((None, 4))
+    assert float(counting.calls.numpy()) == 14.0
