@@ -48,6 +48,7 @@ def main(arguments=None):
         optimizer=keras.optimizers.SGD(0.02, momentum=0.9),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
+        jit_compile=False,  # compiling would take TensorFlow longer than these few steps
     )
     if not options.json:
         model.summary()

@@ -164,8 +164,7 @@ class _Recorder:
                 graph = layer.__dict__.get("_graph")
                 found = graph.operations if graph is not None else ()
                 watched += [one for one in found if not isinstance(one, Layer)]
-        # An operation that stands for a function keeps it as `run`.
-        wrapped = [(one, "run" if "run" in one.__dict__ else "call") for one in watched]
+        wrapped = [(one, _entry_of(one)) for one in watched]
         before = [one.__dict__.get(name) for one, name in wrapped]
         CHANGES[0] += 1  # what was planned for the layers' own calls does not hold for these
         try:
@@ -211,6 +210,14 @@ class _Recorder:
         for tensor in tree.flatten(outputs):
             if isinstance(tensor, Tensor) and id(tensor) not in known:
                 self._note(self.model, "output", 0, tensor)
+
+
+def _entry_of(operation):
+    """The name of the method that a call of the layer or operation ends in."""
+    if "run" in operation.__dict__:
+        return "run"  # it stands for a function
+    quantized = getattr(operation, "quantization_mode", None) is not None
+    return "quantized_call" if quantized else "call"
 
 
 def _signals(model, calls, tape, bins):

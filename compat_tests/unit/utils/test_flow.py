@@ -198,6 +198,16 @@ def test_a_subclassed_model_is_built_and_its_own_output_and_weights_are_listed(r
     assert abs(trace["output"].forward.maximum) <= 1
 
 
+def test_quantized_layers_are_watched_too(rng):
+    model, x, y = dense_stack(rng)
+    plain = keras.utils.trace_flow(model, x, y, loss="mse")
+    for layer in model.layers:
+        layer.quantize("int8")
+    found = keras.utils.trace_flow(model, x, y, loss="mse")
+    assert found["first"].forward.std == pytest.approx(plain["first"].forward.std, rel=0.05)
+    assert all("quantized_call" not in layer.__dict__ for layer in model.layers)
+
+
 def test_nan_and_infinity_are_counted_and_left_out_of_the_statistics(rng):
     model = keras.Sequential([keras.Input((3,)), layers.Activation("linear", name="same")])
     x = np.array([[1, np.nan, np.inf], [0, 3, -np.inf]], "float32")
