@@ -147,7 +147,8 @@ def _check_alike(first, other):
         alike = type(first) is type(other) and len(first) == len(other)
     if not alike:
         raise ValueError(
-            f"keras.tree: the structures must be alike. Received: {first!r} and {other!r}"
+            f"keras.tree: the structures must be alike, expected a {type(first).__name__}. "
+            f"Received: {first!r} and {other!r}"
         )
 
 

@@ -9,6 +9,7 @@ from kerasmirror.core import tree
 from kerasmirror.core.names import to_snake_case
 from kerasmirror.losses.loss import LossFunctionWrapper
 from kerasmirror.metrics.metric import Metric
+from kerasmirror.training import loss_nests
 
 
 def _kind_of_targets(y_true, y_pred):
@@ -88,10 +89,7 @@ def per_output(given, y_pred, output_names, argument, one_per_output):
         known = names or ([next(iter(given))] if count == 1 and len(given) == 1 else [])
         unknown = [key for key in given if key not in known]
         if unknown:
-            raise ValueError(
-                f"Model.compile: the keys of `{argument}` must be names of outputs, {known}. "
-                f"Received: {argument} with {unknown}"
-            )
+            raise _unknown_names(argument, known, unknown, isinstance(y_pred, dict))
         return [given.get(name) for name in known]
     if isinstance(given, (list, tuple)) and (one_per_output or count > 1):
         if len(given) != count:
@@ -101,6 +99,21 @@ def per_output(given, y_pred, output_names, argument, one_per_output):
             )
         return list(given)
     return [given] * count
+
+
+def _unknown_names(argument, known, unknown, is_dict):
+    """The error for keys that are no names of outputs, of Keras's type for each argument."""
+    if argument == "loss" and is_dict:
+        return KeyError(
+            f"Model.compile: the paths {unknown} in the `loss` argument, can't be found in either "
+            f"the model's output or in the labels; its keys must be names of outputs, {known}."
+        )
+    what = f"Invalid `{argument}`: " if argument != "loss" else ""
+    wanted = f"Expected keys {known} in `loss`" if argument == "loss" else f"names are {known}"
+    return ValueError(
+        f"Model.compile: {what}the keys of `{argument}` must be names of outputs ({wanted}). "
+        f"Received: {argument} with {unknown}"
+    )
 
 
 def is_deep(y_pred):
@@ -198,6 +211,7 @@ class CompileLoss:
         self.output_names = output_names
         self.built = False
         self.losses = []
+        self.parts = None  # instead of `losses`, where they were given in a nest of their own
         self.metrics = []
         # A wrong name is told at compile time, not after the data has been read.
         for leaf in tree.flatten(loss):
@@ -211,7 +225,15 @@ class CompileLoss:
     def build(self, y_true, y_pred):
         """Settle on a loss for each output of these shapes."""
         flat_pred = tree.flatten(y_pred)
-        given = per_output(self.given, y_pred, self.output_names, "loss", True)
+        try:
+            given = per_output(self.given, y_pred, self.output_names, "loss", True)
+        except ValueError:
+            if not loss_nests.is_nest_of_nests(self.given):
+                raise
+            given = [self.given]
+        if any(tree.is_nested(one) for one in given):
+            self._build_parts(y_true, y_pred)
+            return
         flat_true = outputs_like(y_true, y_pred, self.output_names, given)
         self.losses = [
             loss_for(one, t, p) for one, t, p in zip(given, flat_true, flat_pred, strict=True)
@@ -225,13 +247,47 @@ class CompileLoss:
         used = [i for i, loss in enumerate(self.losses) if loss is not None]
         if len(used) > 1:
             names = names_of_outputs(y_pred, self.output_names)
-            names = names or [loss and loss.name for loss in self.losses]
+            if names is None or len(names) != len(self.losses):
+                names = [loss and loss.name for loss in self.losses]
             self.metrics = [metrics_module.Mean(name=f"{names[i]}_loss") for i in used]
         self.built = True
+
+    def _build_parts(self, y_true, y_pred):
+        """Settle on losses that were given in a nest of their own."""
+        y_true = _packed_like(y_true, y_pred, self.output_names)
+        parts = loss_nests.parts_of(
+            self.given, self.given_weights, y_true, y_pred, self.output_names
+        )
+        self.parts = []
+        for part in parts:
+            t, p = loss_nests.at(part.path, y_true), loss_nests.at(part.path, y_pred)
+            loss = loss_for(part.loss, t, p)
+            self.parts.append(part._replace(loss=loss, name=part.name or loss.name))
+        if len(self.parts) > 1:
+            self.metrics = [metrics_module.Mean(name=f"{part.name}_loss") for part in self.parts]
+        self.built = True
+
+    def _of_parts(self, y_true, y_pred, sample_weight):
+        y_true = _packed_like(y_true, y_pred, self.output_names)
+        total = None
+        for number, part in enumerate(self.parts):
+            nests = (y_true, y_pred, sample_weight)
+            t, p, w = (
+                loss_nests.at(part.path, one) if tree.is_nested(one) else one for one in nests
+            )
+            value = part.loss(t, p, w)
+            if self.metrics:
+                self.metrics[number].update_state(value)
+            if part.weight is not None:
+                value = ops.multiply(value, float(part.weight))
+            total = value if total is None else ops.add(total, value)
+        return total
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         if not self.built:
             self.build(y_true, y_pred)
+        if self.parts is not None:
+            return self._of_parts(y_true, y_pred, sample_weight)
         if not tree.is_nested(y_pred) and not tree.is_nested(y_true):
             return self._weighted(0, self._loss_of(0, y_true, y_pred, sample_weight))
         flat_pred = tree.flatten(y_pred)
@@ -268,6 +324,13 @@ class CompileLoss:
     def _weighted(self, position, value):
         weight = self.weights[position]
         return value if weight is None else ops.multiply(value, float(weight))
+
+
+def _packed_like(y_true, y_pred, names):
+    """The targets nested as the outputs are."""
+    if not tree.is_nested(y_pred):
+        return y_true[0] if isinstance(y_true, (list, tuple)) and len(y_true) == 1 else y_true
+    return tree.pack_sequence_as(y_pred, outputs_like(y_true, y_pred, names))
 
 
 def _weights_like(sample_weight, y_pred, names):

@@ -236,4 +236,4 @@ def _takes_training(function):
 
 
 def _batch_length(x):
-    return tree.flatten(x)[0].shape[0]
+    return next(leaf.shape[0] for leaf in tree.flatten(x) if leaf is not None)

@@ -64,8 +64,9 @@ def is_array_like(structure):
 
 def to_arrays(structure, name):
     """Every leaf as an array; a list of plain numbers is one array, not many leaves."""
+    leaves = tree.flatten(structure)
     if isinstance(structure, (list, tuple)) and not any(
-        hasattr(leaf, "__array__") for leaf in tree.flatten(structure)
+        leaf is None or hasattr(leaf, "__array__") for leaf in leaves
     ):
         return as_array(structure, name)
     return tree.map_structure(lambda leaf: as_array(leaf, name), structure)
