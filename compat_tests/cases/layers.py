@@ -25,7 +25,7 @@ def conv(**options):
     return lambda keras: keras.layers.Conv2D(**{"filters": 6, "kernel_size": 3, **options})
 
 
-def layer(name, *args, **options):
+def layer(name, /, *args, **options):
     return lambda keras: getattr(keras.layers, name)(*args, **options)
 
 
@@ -46,6 +46,56 @@ EINSUMS = [
     einsum("dots-right", "bc...,cde->bde...", (3, 4), (2, 5, 3, 2), bias_axes="e"),
     einsum("batch-in-kernel", "ab,bc->abc", (5, 4), (3, 5)),
     einsum("lora", "abc,cde->abde", (None, 2, 3), (2, 4, 5), bias_axes="de", lora_rank=2),
+]
+
+STEPS = (3, 5, 4)
+SATURATED = {"tolerance": 1e-4, "reason": "1 - h^2 loses digits where tanh is nearly 1"}
+
+
+def wrapped(name, inner, *args, **options):
+    return lambda keras: getattr(keras.layers, name)(inner(keras), *args, **options)
+
+
+def cells(*names):
+    return lambda keras: keras.layers.RNN([getattr(keras.layers, n)(3, name=n) for n in names])
+
+
+RECURRENT = [
+    LayerCase("simple-rnn", layer("SimpleRNN", 6), STEPS),
+    LayerCase("simple-rnn-relu", layer("SimpleRNN", 6, "relu", return_sequences=True), STEPS),
+    LayerCase("simple-rnn-no-bias", layer("SimpleRNN", 6, use_bias=False), STEPS, **SATURATED),
+    LayerCase("simple-rnn-dropout", layer("SimpleRNN", 6, dropout=0.4, seed=3), STEPS, BOTH),
+    LayerCase("lstm", layer("LSTM", 6), STEPS),
+    LayerCase("lstm-sequences", layer("LSTM", 20, return_sequences=True), (5, 7, 3)),
+    LayerCase("lstm-backwards", layer("LSTM", 6, go_backwards=True, return_sequences=True), STEPS),
+    LayerCase("lstm-other", layer("LSTM", 6, "relu", "hard_sigmoid", use_bias=False), STEPS),
+    LayerCase("lstm-dropout", layer("LSTM", 6, dropout=0.4, seed=3), STEPS, BOTH),
+    LayerCase(
+        "lstm-both-dropouts",
+        layer("LSTM", 6, dropout=0.2, recurrent_dropout=0.3, seed=3),
+        STEPS,
+        BOTH,
+    ),
+    LayerCase("gru", layer("GRU", 6), STEPS),
+    LayerCase("gru-sequences", layer("GRU", 20, return_sequences=True), (5, 7, 3)),
+    LayerCase("gru-reset-before", layer("GRU", 6, reset_after=False), STEPS),
+    LayerCase("gru-no-bias", layer("GRU", 6, use_bias=False, go_backwards=True), STEPS),
+    LayerCase("gru-dropout", layer("GRU", 6, dropout=0.4, seed=3), STEPS, BOTH),
+    LayerCase("gru-both-dropouts", layer("GRU", 6, recurrent_dropout=0.3, seed=3), STEPS, BOTH),
+    LayerCase("rnn-cells", cells("LSTMCell", "GRUCell", "SimpleRNNCell"), STEPS, **SATURATED),
+    LayerCase("time-distributed", wrapped("TimeDistributed", layer("Dense", 6, name="a")), STEPS),
+    LayerCase("time-distributed-conv", wrapped("TimeDistributed", conv(name="a")), (2, 3, 5, 6, 2)),
+    LayerCase(
+        "bidirectional",
+        wrapped("Bidirectional", layer("LSTM", 6, return_sequences=True, name="a")),
+        STEPS,
+    ),
+    LayerCase(
+        "bidirectional-sum", wrapped("Bidirectional", layer("GRU", 6, name="a"), "sum"), STEPS
+    ),
+    LayerCase(
+        "bidirectional-mul", wrapped("Bidirectional", layer("SimpleRNN", 6, name="a"), "mul"), STEPS
+    ),
 ]
 
 CASES = [
@@ -231,6 +281,7 @@ CASES = [
         tolerance=1e-4,
         reason="the gradient is of a kernel divided by its singular value",
     ),
+    *RECURRENT,
     LayerCase("rescaling", layer("Rescaling", 1 / 127.5, offset=-1.0), IMAGE),
     LayerCase("rescaling-integers", layer("Rescaling", 1 / 255), IMAGE, integers=True),
     LayerCase("normalization", layer("Normalization", mean=2.0, variance=3.0), (3, 4)),

@@ -16,5 +16,6 @@ from kerasmirror.layers import (  # noqa: F401 - loading them registers their pu
     preprocessing,
     regularization,
     reshaping,
+    rnn,
     upsampling,
 )
