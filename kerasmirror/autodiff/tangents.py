@@ -153,7 +153,10 @@ def conjugated(backward):
     """What turns `dx = f'(x) dy` into the gradient of a real loss, `conj(f'(x)) dy`."""
 
     def wrapped(dy, needs):
-        gradients = backward(np.conjugate(dy), needs)
-        return tuple([None if grad is None else np.conjugate(grad) for grad in gradients])
+        # Of an array without axes NumPy makes a number.
+        gradients = backward(np.asarray(np.conjugate(dy)), needs)
+        return tuple(
+            [None if grad is None else np.asarray(np.conjugate(grad)) for grad in gradients]
+        )
 
     return wrapped

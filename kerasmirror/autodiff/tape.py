@@ -166,7 +166,7 @@ class GradientTape:
                 yield seed.reshape(target.shape)
 
         def joined(parts, source):
-            return np.stack(parts).reshape(*target.shape, *source.shape)
+            return parts.reshape(*target.shape, *source.shape)
 
         return self._rows(target, sources, rows(), joined, unconnected_gradients)
 
@@ -193,7 +193,7 @@ class GradientTape:
                 yield seed.reshape(target.shape)
 
         def joined(parts, source):
-            return np.stack(parts, 1).reshape(n, *inner, *source.shape[1:])
+            return np.moveaxis(parts, 0, 1).reshape(n, *inner, *source.shape[1:])
 
         return self._rows(target, source, rows(), joined, unconnected_gradients)
 
@@ -218,9 +218,8 @@ class GradientTape:
                 results.append(None)
                 continue
             zero = np.zeros(source.shape, source.data.dtype)
-            given = [zero if part is None else part for part in given]
-            if not given:  # a target without values
-                given = np.zeros((0, *source.shape), source.data.dtype)
+            given = np.array([zero if part is None else part for part in given], zero.dtype)
+            given = given.reshape(len(parts), *source.shape)  # a target may have no values
             results.append(Tensor(joined(given, source)))
         return tree.pack_sequence_as(sources, results)
 
@@ -275,7 +274,12 @@ class GradientTape:
 def _accumulate(grads, key, grad):
     before = grads.get(key)
     # Not in place: a rule may hand out one array twice, or a view of the gradient it got.
-    grads[key] = grad if before is None else _kernels_of("cpu").map_scalar(scalar.add, before, grad)
+    if before is None:
+        grads[key] = grad
+    elif isinstance(grad, np.ndarray):
+        grads[key] = _kernels_of("cpu").map_scalar(scalar.add, before, grad)
+    else:
+        grads[key] = np.add(before, grad)  # NumPy's arithmetic makes numbers of arrays without axes
 
 
 def _raw(value):
