@@ -129,6 +129,21 @@ def test_copies_and_pickles_of_quantized_layers_give_the_same(rng):
         np.testing.assert_array_equal(again(x), expected)
 
 
+def test_a_stateless_call_of_a_quantized_layer_takes_the_given_variables(rng):
+    for mode in ("int8", "int4"):
+        layer = built(layers.Dense(5), (None, 8), rng)
+        layer.quantize(mode)
+        x = ops.convert_to_tensor(rng.normal(size=(3, 8)).astype("float32"))
+        given = [v.value for v in layer.trainable_variables]
+        fixed = [v.value for v in layer.non_trainable_variables]
+        outputs, _ = layer.stateless_call(given, fixed, x)
+        np.testing.assert_array_equal(outputs, layer(x))
+        no_kernel = [ops.zeros_like(fixed[0]), *fixed[1:]]
+        if mode == "int8":  # the bias is what is left
+            outputs, _ = layer.stateless_call(given, no_kernel, x)
+            np.testing.assert_array_equal(outputs, np.tile(layer.bias.numpy(), (3, 1)))
+
+
 def test_a_policy_that_cannot_be_taken_leaves_the_old_one():
     layer = layers.Dense(3)
     layer.build((2, 4))
