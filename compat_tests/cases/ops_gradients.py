@@ -16,6 +16,7 @@ from kerasmirror.ops.nn.conv import conv2d_bias_activation, conv2d_transpose_bia
 from kerasmirror.ops.nn.dense import affine, affine_over
 from kerasmirror.ops.nn.embedding import embedding_rows
 from kerasmirror.ops.nn.normalization import batch_norm_train, group_norm
+from kerasmirror.ops.nn.recurrent import recurrent
 from kerasmirror.ops.nn.upsampling import repeat_places
 from kerasmirror.ops.numpy.complex import complex_tensor
 from kerasmirror.ops.numpy.contraction import _split_axes
@@ -23,6 +24,7 @@ from kerasmirror.ops.numpy.contraction import _split_axes
 IDS = np.array([0, 2, 0, 1, 2])
 LABELS = np.array([1, 0, 2])
 PLACES = np.array([[0, 1], [2, 0], [0, 1]])
+STEPS = np.array([[True, True, False, True], [False, True, True, False]])
 POOL = PoolGeometry((2, 2), (2, 2), ((0, 0), (0, 0)), (2, 2))
 CONV = ConvGeometry((1, 1), ((0, 0), (0, 0)), (1, 1), 1, (4, 4))
 SEED = (3, 7)
@@ -357,6 +359,35 @@ CASES = [_unary(name, kind) for kind, names in _UNARY.items() for name in names]
         "affine_over",
         lambda x, w, b: affine_over(x, w, b, summed=2, activation="relu"),
         [(2, 3, 4), (3, 4, 2, 5), (2, 5)],
+    ),
+    *[
+        (
+            f"recurrent-{cell}",
+            lambda x, h, c, w, r, cell=cell, kept=kept: both(
+                recurrent(
+                    x,
+                    h,
+                    c,
+                    w,
+                    r,
+                    None,
+                    None,
+                    cell=cell,
+                    sequences=kept == 3,
+                    mask=STEPS,
+                    backwards=kept == 3,
+                )[:kept]
+            ),
+            [(2, 4, 3), (2, 2), (2, 2), (3, 2 * gates), (2, 2 * gates)],
+        )
+        for cell, gates, kept in (("lstm", 4, 3), ("gru", 3, 2), ("simple", 1, 2))
+    ],
+    (
+        "recurrent-biases",
+        lambda x, h, w, r, a, b: recurrent(
+            x, h, Tensor(np.zeros((2, 2))), w, r, a, b, cell="gru", sequences=True
+        )[0],
+        [(2, 4, 3), (2, 2), (3, 6), (2, 6), (6,), (6,)],
     ),
     ("dropout", lambda x: random.dropout(x, 0.4, seed=3), [(4, 5)]),
     ("shuffle", lambda x: random.shuffle(x, seed=3), [(5, 2)]),
