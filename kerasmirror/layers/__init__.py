@@ -3,6 +3,7 @@
 from kerasmirror.layers import (  # noqa: F401 - loading them registers their public names
     activation,
     adaptive_pooling,
+    attention,
     convolutional,
     core,
     global_pooling,
