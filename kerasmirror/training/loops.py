@@ -314,7 +314,7 @@ class Loops:
         results = self.get_metrics_result()
         if isinstance(logs, dict) and set(logs) == set(results):
             logs = results
-        return {name: plain(value) for name, value in (logs or {}).items()}
+        return _flat(logs or {})
 
     def _in_order(self, logs):
         names = []
@@ -327,8 +327,17 @@ class Loops:
 
     def _results_of_batch(self, logs, return_dict):
         logs = logs() if callable(logs) else logs
-        logs = {name: plain(value) for name, value in logs.items()}
+        logs = _flat(logs)
         return logs if return_dict else self._in_order(logs)
+
+
+def _flat(logs):
+    """Plain results by name; those of a dict (the compiled metrics' as one) by their own names."""
+    flat = {}
+    for name, value in logs.items():
+        value = plain(value)
+        flat.update(value if isinstance(value, dict) else {name: value})
+    return flat
 
 
 def _as_it_is(data):

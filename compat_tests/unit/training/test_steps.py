@@ -140,6 +140,23 @@ def test_the_compiled_metrics_are_one_metric_of_the_model():
     assert len(model.evaluate(X, Y, verbose=0)) == 3
 
 
+def test_the_compiled_metrics_of_own_steps_are_reported_by_their_names():
+    class Own(keras.Sequential):
+        def test_step(self, data):
+            super().test_step(data)
+            return {metric.name: metric.result() for metric in self.metrics}
+
+        train_step = test_step
+
+    model = Own([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    found = model.evaluate(X, Y, verbose=0, return_dict=True)
+    assert sorted(found) == ["loss", "mae"]
+    history = model.fit(X, Y, validation_data=(X, Y), verbose=0).history
+    assert sorted(history) == ["loss", "mae", "val_loss", "val_mae"]
+    assert sorted(model.train_on_batch(X, Y, return_dict=True)) == ["loss", "mae"]
+
+
 class Loader:
     """Batches anew in each loop, as loaders of other libraries give them."""
 
