@@ -91,6 +91,18 @@ class KerasTensor:
             "read it. Use `keras.ops` functions and layers on it instead of NumPy's."
         )
 
+    def __jax_array__(self):
+        raise self._no_input("JAX")
+
+    def __tf_tensor__(self, dtype=None, name=None):
+        raise self._no_input("TensorFlow")
+
+    def _no_input(self, framework):
+        return ValueError(
+            f"A KerasTensor cannot be used as input to a {framework} function: it has no values. "
+            f"Use `keras.ops` functions and layers on it instead. Received: {self!r}"
+        )
+
     def __len__(self):
         if not self.shape or self.shape[0] is None:
             raise TypeError(f"len() of a KerasTensor whose first axis is unknown: {self}")

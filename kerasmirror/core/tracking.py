@@ -30,7 +30,7 @@ class Tracker:
         self.ids = {kind: {id(item) for item in items} for kind, (_, items) in self.lists.items()}
         return self.ids
 
-    def lock(self, message):
+    def lock(self, message="nothing more can be added, the tracker is locked"):
         self.locked_message = message
 
     def unlock(self):
@@ -48,8 +48,11 @@ class Tracker:
             return TrackedDict({key: self.track(item) for key, item in value.items()}, self)
         if type(value) is set:
             return TrackedSet({self.track(item) for item in value}, self)
+        # What is known stays in its list: a variable may have been frozen since.
+        if any([id(value) in ids for ids in self.ids.values()]):
+            return value
         for kind, (belongs, items) in self.lists.items():
-            if belongs(value) and id(value) not in self.ids[kind]:
+            if belongs(value):
                 if self.locked_message is not None:
                     raise ValueError(self.locked_message)
                 self.ids[kind].add(id(value))

@@ -95,6 +95,15 @@ class LayerState(TracksItself):
         self._tracker.untrack(self.__dict__.get(name))
         object.__delattr__(self, name)
 
+    def _track_variable(self, variable):
+        self._tracker.track(variable)
+        if not self._trainable:
+            variable.trainable = False
+
+    def _untrack_variable(self, variable):
+        CHANGES[0] += 1
+        self._tracker.untrack(variable)
+
     def _lock_state(self):
         self._tracker.lock(f"{_LOCKED}: {type(self).__name__} '{self._name}'")
 
@@ -193,9 +202,7 @@ class LayerState(TracksItself):
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
         variable.overwrite_with_gradient = overwrite_with_gradient
-        self._tracker.track(variable)
-        if not self._trainable:
-            variable.trainable = False
+        self._track_variable(variable)
         return variable
 
     def add_variable(

@@ -139,6 +139,18 @@ def test_placeholders_have_shapes_and_no_values():
             "KerasTensor: a placeholder doesn't have any actual numerical value, so NumPy cannot "
             "read it. Use `keras.ops` functions and layers on it instead of NumPy's.",
         ),
+        (
+            lambda x: x.__tf_tensor__(),
+            ValueError,
+            "A KerasTensor cannot be used as input to a TensorFlow function: it has no values. "
+            f"Use `keras.ops` functions and layers on it instead. Received: {x!r}",
+        ),
+        (
+            lambda x: x.__jax_array__(),
+            ValueError,
+            "A KerasTensor cannot be used as input to a JAX function: it has no values. "
+            f"Use `keras.ops` functions and layers on it instead. Received: {x!r}",
+        ),
         (len, TypeError, f"len() of a KerasTensor whose first axis is unknown: {x!r}"),
     ):
         with pytest.raises(error) as raised:
@@ -192,3 +204,26 @@ def test_a_bad_floatx_is_refused(value):
         f"'float64'). Received: value={value!r}"
     )
     assert keras.config.floatx() == "float32"
+
+
+def test_a_layer_that_is_frozen_from_the_start_lists_and_saves_its_weights_once():
+    layer = keras.layers.Dense(2, trainable=False)
+    layer.build((None, 3))
+    assert [len(v) for v in (layer.weights, layer.trainable_weights)] == [2, 0]
+    assert len(layer._trainable_variables) == 2 and layer._non_trainable_variables == []
+    store = {}
+    layer.save_own_variables(store)
+    assert sorted(store) == ["0", "1"]
+    layer.trainable = True
+    assert len(layer.trainable_weights) == 2
+
+
+def test_a_weight_can_be_taken_away_from_a_layer_that_is_built():
+    layer = keras.layers.Dense(2)
+    layer.build((None, 3))
+    layer._untrack_variable(layer.bias)
+    assert layer.weights == [layer.kernel]
+    layer._tracker.unlock()
+    layer._track_variable(layer.bias)
+    layer._tracker.lock()
+    assert len(layer.weights) == 2
