@@ -139,3 +139,20 @@ def test_bad_arguments_raise_their_messages():
     )
     with pytest.raises(ValueError, match="RealKeras: `backend` must be one of tensorflow, jax"):
         compare(parity_models.small, backend="theano")
+
+
+def test_a_curve_that_magnifies_roundings_is_judged_by_keras_itself(parity_report):
+    # A rate of 1 lets every rounding grow until the two curves have nothing to do with each other.
+    optimizer = {"class_name": "Adam", "config": {"learning_rate": 1.0}}
+    report = parity_report(parity_models.small, optimizer=optimizer, steps=40)
+    assert len(report.sensitivity) == 40 and report.good
+    assert "The training magnifies roundings" in report.verdict()
+    bounds = [row.allowed for row in report.of("step")]
+    assert bounds == sorted(bounds) and bounds[-1] > 1e-4
+
+
+def test_a_defect_in_training_is_no_rounding(parity_report):
+    optimizer = {"class_name": "SGD", "config": {"learning_rate": 1.0}}
+    report = parity_report(parity_models.wrong_backward, optimizer=optimizer, steps=10)
+    assert report.sensitivity is not None and max(report.sensitivity) < 1e-5
+    assert not report.of("step")[-1].good

@@ -72,15 +72,20 @@ def _worst_place(actual, expected):
 class Report:
     """Rows of comparisons, in order; `good`, `check()`, and `str()`, a table.
 
-    `costs` has seconds and bytes of the training on both sides, where there was one.
+    `costs` has seconds and bytes of the training on both sides, where there was one;
+    `sensitivity`, where it was measured, how far the losses of Keras's steps depart when its first
+    weights are moved by one rounding each.
     """
 
     def __init__(self, title, tolerances):
         self.title, self.tolerances = title, tolerances
-        self.rows, self.costs = [], {}
+        self.rows, self.costs, self.sensitivity = [], {}, None
 
-    def add(self, stage, name, actual, expected, exact=None, kind=None):
-        """Compare two arrays or numbers; `exact` is the same in float64."""
+    def add(self, stage, name, actual, expected, exact=None, kind=None, allowed=None):
+        """Compare two arrays or numbers; `exact` is the same in float64.
+
+        `allowed` takes the place of the stage's tolerance.
+        """
         ours, theirs = np.asarray(actual, "float64"), np.asarray(expected, "float64")
         place = _worst_place(ours, theirs)
         nearer = None
@@ -90,9 +95,8 @@ class Report:
             nearer = "kerasmirror" if far[0] < far[1] else "keras" if far[1] < far[0] else "both"
         values = (None, None) if place is None else (float(ours[place]), float(theirs[place]))
         error = relative_error(ours, theirs)
-        self.rows.append(
-            Row(stage, name, error, self.tolerances[stage], place, *values, nearer, kind)
-        )
+        allowed = self.tolerances[stage] if allowed is None else allowed
+        self.rows.append(Row(stage, name, error, allowed, place, *values, nearer, kind))
 
     @property
     def good(self):
@@ -109,7 +113,7 @@ class Report:
     def verdict(self):
         """One sentence: that both agree, or where they first disagree."""
         if self.good:
-            return "Both packages agree."
+            return "Both packages agree." + self._sensitive()
         for stage in ("initial weights", "layer"):
             bad = next((row for row in self.of(stage) if not row.good), None)
             if bad is not None and stage == "layer":
@@ -129,6 +133,15 @@ class Report:
         bad = next(row for row in self.rows if not row.good)
         return f"They first differ in: {STAGES[bad.stage]}, {bad.name}."
 
+    def _sensitive(self):
+        if self.sensitivity is None:
+            return ""
+        return (
+            " The training magnifies roundings: from weights moved by one rounding each, Keras's "
+            f"losses depart from its own by up to {max(self.sensitivity):.1e}, kerasmirror's by up "
+            f"to {self.worst('step').error:.1e}."
+        )
+
     def check(self):
         """Raise AssertionError with the table unless every row is within its bound."""
         if not self.good:
@@ -143,6 +156,7 @@ class Report:
             "verdict": self.verdict(),
             "rows": [{**row._asdict(), "good": row.good} for row in self.rows],
             "costs": self.costs,
+            "sensitivity": self.sensitivity,
         }
 
     def summary(self):
