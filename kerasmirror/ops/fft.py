@@ -274,6 +274,6 @@ def istft(x, sequence_length, sequence_stride, fft_length, length=None, window="
     if length is not None:
         y = y[..., start : start + length]
         if isinstance(y, KerasTensor):
-            y.shape = (*y.shape[:-1], length)
+            return KerasTensor((*y.shape[:-1], length), y.dtype)
         return y
     return y[..., start : -start if start else None]
