@@ -207,9 +207,13 @@ class MultiHeadAttention(Layer):
         attention_mask=None,
         training=None,
         return_attention_scores=False,
+        use_causal_mask=False,
     ):
         """(heads, scores) of projected inputs; the scores are None where nobody asked for them."""
         mask = attention_mask
+        if use_causal_mask:
+            causal = causal_mask(query.shape[1], value.shape[1])
+            mask = causal if mask is None else ops.logical_and(ops.cast(mask, "bool"), causal)
         n_axes = len(self._attention_axes)
         if mask is not None:
             for _ in range(len(query.shape) - 1 + n_axes - len(mask.shape)):
