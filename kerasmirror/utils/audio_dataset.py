@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import wave
-
 import numpy as np
 
 from kerasmirror._export import export
@@ -106,6 +104,8 @@ def read_wav(path):
 
     Raises: ValueError for files of another kind.
     """
+    import wave  # loaded for sounds only
+
     try:
         with wave.open(path, "rb") as file:
             width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()

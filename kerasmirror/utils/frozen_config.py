@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 
 from kerasmirror._export import export
@@ -78,6 +77,8 @@ class Config:
         values = vars(self).get("_values", {})
         if name in values:
             return values[name]
+        import difflib  # for mistakes only: loading it takes as long as ten such files
+
         near = difflib.get_close_matches(name, values, n=1, cutoff=0.7)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         raise AttributeError(f"Unknown attribute: '{name}'.{hint}")
