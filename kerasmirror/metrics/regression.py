@@ -8,7 +8,6 @@ import numpy as np
 
 from kerasmirror import ops
 from kerasmirror._export import export
-from kerasmirror.core import checks
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.losses.regression import (
     aligned,
@@ -126,7 +125,10 @@ class R2Score(Metric):
                 f"{allowed}. Received: class_aggregation={class_aggregation!r}"
             )
         if num_regressors < 0:
-            checks.fail("R2Score", "num_regressors", "at least 0", num_regressors)
+            raise ValueError(
+                "R2Score: Invalid value for argument `num_regressors`, it must be at least 0. "
+                f"Received: num_regressors={num_regressors}"
+            )
         self.class_aggregation = class_aggregation
         self.num_regressors = num_regressors
         self.num_samples = self.add_variable((), "zeros", name="num_samples")

@@ -157,9 +157,8 @@ MISTAKES = {
     "'uniform_average', 'variance_weighted_average'). Received: class_aggregation='x'": (
         lambda m: m.R2Score("x")
     ),
-    "R2Score: `num_regressors` must be at least 0. Received: num_regressors=-1": (
-        lambda m: m.R2Score(num_regressors=-1)
-    ),
+    "R2Score: Invalid value for argument `num_regressors`, it must be at least 0. Received: "
+    "num_regressors=-1": (lambda m: m.R2Score(num_regressors=-1)),
     "R2Score: `y_true` and `y_pred` must have shape (batch, outputs). Received: "
     "y_true.shape=(3,), y_pred.shape=(3,)": lambda m: m.R2Score()(np.ones(3), np.ones(3)),
     "R2Score.result: there must have been data. Call `update_state` first.": (
