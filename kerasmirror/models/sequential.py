@@ -172,7 +172,26 @@ class Sequential(Model):
         return graph[1]
 
     def call(self, inputs, training=None, mask=None, **kwargs):
-        x = inputs if self._outputs is None else self._declared(inputs)
+        if self._outputs is None:
+            return self._run_layers(inputs, training, mask, kwargs)
+        x = self._declared(inputs)
+        # Built by a call on data, the model has that batch's size; others may follow.
+        expected = (None, *self._input_layer.batch_shape[1:])
+        if _compatible(expected, x.shape):
+            return self._run_layers(x, training, mask, kwargs)
+        cause = None
+        if len(expected) == len(x.shape):
+            # Of another size than declared: as far as the layers do, the model goes along.
+            try:
+                return self._run_layers(x, training, mask, kwargs)
+            except ValueError as error:
+                cause = error
+        raise ValueError(
+            f"Sequential '{self.name}': `inputs` must have shape {expected}. "
+            f"Received: inputs of shape {tuple(inputs.shape)}"
+        ) from cause
+
+    def _run_layers(self, x, training, mask, kwargs):
         for group, layers in self._plan.parts(self):
             if group is not None and mask is None and not kwargs:
                 y = group.run(x, training)
@@ -205,19 +224,11 @@ class Sequential(Model):
                 f"Sequential '{self.name}': `inputs` must be one tensor. "
                 f"Received: inputs of type {type(inputs)} with {len(tree.flatten(inputs))} part(s)"
             )
-        shape = inputs.shape
-        # Built by a call on data, the model has that batch's size; others may follow.
-        expected = (None, *declared.batch_shape[1:])
-        rank = len(expected)
+        shape, rank = inputs.shape, len(declared.batch_shape)
         if len(shape) == rank + 1 and shape[-1] == 1:
             inputs = ops.squeeze(inputs, axis=-1)
-        elif len(shape) == rank - 1 and expected[-1] == 1:
+        elif len(shape) == rank - 1 and declared.batch_shape[-1] == 1:
             inputs = ops.expand_dims(inputs, axis=-1)
-        if not _compatible(expected, inputs.shape):
-            raise ValueError(
-                f"Sequential '{self.name}': `inputs` must have shape {expected}. "
-                f"Received: inputs of shape {tuple(shape)}"
-            )
         if inputs.dtype == declared.dtype:
             return inputs
         if inputs.dtype.startswith("complex"):
