@@ -100,7 +100,19 @@ _ACTIVATIONS = ("sigmoid", "tanh", "elu", "selu", "gelu", "silu", "leaky_relu", 
 def _activated():
     """One network through the activations that have formulas of their own."""
     middle = [layers.Dense(32, activation=name) for name in _ACTIVATIONS]
+    middle += [layers.Dense(32, use_bias=False), layers.Activation("relu")]
     return [[layers.Input((32,)), *middle, layers.Dense(_CLASSES, activation="softmax")]]
+
+
+def _sequences():
+    """Words as numbers through recurrent layers, and steps that are normalized."""
+    words, last = layers.Embedding(100, 16), layers.Dense(_CLASSES, activation="softmax")
+    normalized = [layers.LayerNormalization(), layers.GlobalAveragePooling1D()]
+    return [
+        [layers.Input((8,)), words, layers.LSTM(16, return_sequences=True), layers.GRU(16), last],
+        [layers.Input((8, 4)), layers.SimpleRNN(16, return_sequences=True), *normalized]
+        + [layers.Dense(_CLASSES, activation="softmax")],
+    ]
 
 
 def _data(shape, targets):
@@ -153,6 +165,7 @@ SUBJECTS = {
         for stack in (*_small_windows(), *_large_windows(), *_strided())
     ],
     "normalization": lambda: [lambda stack=stack: _train(stack) for stack in _normalized()],
+    "sequences": lambda: [lambda stack=stack: _train(stack) for stack in _sequences()],
     "activations": lambda: [lambda stack=stack: _train(stack) for stack in _activated()],
     "losses": lambda: [
         lambda name=name: _train(_dense((16,)), losses.get(name), whole=False) for name in _LOSSES

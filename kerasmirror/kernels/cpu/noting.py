@@ -11,8 +11,13 @@ from . import compiling, launch, memory, program, workers
 _NO_LAUNCH = -1  # what a launcher gives: no array is scattered
 
 
-# What is no kernel: it runs kernels on one thread, on several, in a row.
-ROUTINES = (launch._HERE, launch._SHARED, workers._SERVE, program._RUNNER)
+_SEEDS = np.empty(0, np.int64)
+# What no launch notes: it runs kernels on one thread, on several, in a row, or draws the seeds of a
+# recorded step.
+ROUTINES = (
+    *(launch._HERE, launch._SHARED, workers._SERVE, program._RUNNER),
+    program._draw.routine((_SEEDS, _SEEDS, _SEEDS))[0],
+)
 
 
 def compile_launchers():
