@@ -164,6 +164,7 @@ def test_a_variable_can_be_a_primal():
 
 
 def test_a_layer_and_a_model_have_tangents():
+    keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
             keras.Input((6, 6, 1)),
@@ -176,9 +177,9 @@ def test_a_layer_and_a_model_have_tangents():
     rng = np.random.default_rng(0)
     x, v = rng.standard_normal((2, 2, 6, 6, 1)).astype("float32")
     _, dy = jvp(lambda x: model(x), [x], [v])
-    step = 1e-2
+    step = 1e-3  # a larger one crosses the bends of relu and of the maximum
     up, down = (np.asarray(model(x + s * step * v), "float64") for s in (1, -1))
-    np.testing.assert_allclose(dy, (up - down) / (2 * step), atol=2e-3)
+    np.testing.assert_allclose(dy, (up - down) / (2 * step), atol=2e-4)
     np.testing.assert_allclose(np.sum(np.asarray(dy), -1), 0, atol=1e-6)
 
 
