@@ -118,6 +118,11 @@ class LayerQuantization:
         """
         raise self._not_implemented_error(self.quantize)
 
+    @property
+    def _call_in_use(self):
+        """`call`, or what takes its place in a quantized layer."""
+        return self.call if self.quantization_mode is None else self.quantized_call
+
     def quantized_call(self, *args, **kwargs):
         """The call that takes the place of `call` in a quantized layer.
 

@@ -49,8 +49,7 @@ class StatelessCall:
             mapping.extend(zip(variables, values, strict=True))
         args, kwargs = (tree.map_structure(_array_as_tensor, each) for each in (args, kwargs))
         with StatelessScope(mapping, collect_losses=return_losses) as scope:
-            call = self.call if self.quantization_mode is None else self.quantized_call
-            outputs = call(*args, **kwargs)
+            outputs = self._call_in_use(*args, **kwargs)
             losses = self.losses if return_losses else None
         updated = [scope.get_current_value(v) for v in self.non_trainable_variables]
         return (outputs, updated, losses) if return_losses else (outputs, updated)

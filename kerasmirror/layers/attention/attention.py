@@ -6,6 +6,7 @@ from kerasmirror import ops, random
 from kerasmirror._export import export
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.layers.layer import Layer
+from kerasmirror.layers.regularization import checked_rate
 
 
 @export("layers.Attention")
@@ -16,7 +17,8 @@ class Attention(Layer):
     scores are "dot" or "concat"; `use_scale` multiplies them (for "concat" what is in tanh) by a
     learned number, and "concat" has another one of its own.
     Shapes: query (N, T, C), value and key (N, S, C), result (N, T, C), scores (N, T, S).
-    Raises: ValueError for an unknown `score_mode`, or inputs that are no such list.
+    Raises: ValueError for an unknown `score_mode`, a dropout outside [0, 1], or inputs that are no
+    such list.
     Source: Luong et al. 2015, https://arxiv.org/abs/1508.04025; Keras 3.15.
     """
 
@@ -24,7 +26,7 @@ class Attention(Layer):
         super().__init__(**kwargs)
         self.use_scale = use_scale
         self.score_mode = score_mode
-        self.dropout = dropout
+        self.dropout = checked_rate(dropout, "dropout", type(self).__name__)
         self.seed = seed
         if dropout > 0:
             self.seed_generator = random.SeedGenerator(seed)

@@ -13,7 +13,7 @@ from kerasmirror.layers.activation import Softmax
 from kerasmirror.layers.attention.attention import causal_mask
 from kerasmirror.layers.core.einsum_dense import EinsumDense
 from kerasmirror.layers.layer import Layer
-from kerasmirror.layers.regularization import Dropout
+from kerasmirror.layers.regularization import Dropout, checked_rate
 
 _OPTIONS = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}
 
@@ -27,7 +27,8 @@ class MultiHeadAttention(Layer):
     `attention_mask` (N, T, S), `use_causal_mask`, and `sliding_window` steps on either side.
     `use_gate` multiplies the heads by sigmoids of the query.
     Shapes: query (N, T, C), value and key (N, S, C), result (N, T, output_shape or C).
-    Raises: ValueError for sizes below 1, or value and key of different lengths.
+    Raises: ValueError for sizes below 1, value and key of different lengths, or flash attention,
+    which Keras has on other backends only.
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, Section 3.2.2; Keras 3.15
     `keras.layers.MultiHeadAttention`.
     """
@@ -67,16 +68,15 @@ class MultiHeadAttention(Layer):
         self.supports_masking = True
         self._num_heads, self._key_dim = num_heads, key_dim
         self._value_dim = value_dim or key_dim
-        self._dropout = dropout
+        self._dropout = checked_rate(dropout, "dropout", "MultiHeadAttention")
         self._use_bias = use_bias
         self._use_gate = use_gate
         self._output_shape = _as_shape(output_shape)
-        if flash_attention and dropout > 0.0:
+        if flash_attention:
             raise ValueError(
-                "MultiHeadAttention: Dropout is not supported when flash attention is enabled. "
-                f"Received: dropout={dropout}, flash_attention={flash_attention}"
+                "MultiHeadAttention: `flash_attention` must be None or False: not supported. "
+                f"Received: flash_attention={flash_attention!r}"
             )
-        self._flash_attention = flash_attention
         self._kernel = (kernel_initializer, kernel_regularizer, kernel_constraint)
         self._bias = (bias_initializer, bias_regularizer, bias_constraint)
         for weight in ("kernel", "bias"):

@@ -15,7 +15,7 @@ class Bidirectional(Layer):
     """`layer`, and a twin of it with `go_backwards` turned round, over the same inputs.
 
     `merge_mode` joins their results: "concat", "sum", "ave", "mul", or None for both of them.
-    `backward_layer` takes the twin's place.
+    `backward_layer` takes the twin's place; `weights` are the first ones of both layers, in a list.
     Raises: ValueError for an unknown mode, or layers that do not go together.
     Source: Schuster and Paliwal 1997, https://doi.org/10.1109/78.650093; Keras 3.15
     `keras.layers.Bidirectional`.
@@ -48,10 +48,7 @@ class Bidirectional(Layer):
             if getattr(one, "zero_output_for_mask", None) is not None:
                 one.zero_output_for_mask = one.return_sequences
         self.merge_mode = merge_mode
-        if weights:
-            half = len(weights) // 2
-            self.forward_layer.initial_weights = weights[:half]
-            self.backward_layer.initial_weights = weights[half:]
+        self.__dict__["_first_weights"] = weights
         self.stateful = layer.stateful
         self.return_sequences = layer.return_sequences
         self.return_state = layer.return_state
@@ -87,6 +84,9 @@ class Bidirectional(Layer):
         for layer in (self.forward_layer, self.backward_layer):
             if not layer.built:
                 layer.build(sequences_shape)
+        if self._first_weights:
+            self.set_weights(self._first_weights)
+            self.__dict__["_first_weights"] = None
 
     def call(self, sequences, initial_state=None, mask=None, training=None):
         options = {}

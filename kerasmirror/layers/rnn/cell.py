@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 from kerasmirror import activations, ops, random
 from kerasmirror.layers.layer import Layer
 from kerasmirror.layers.weight_options import add_weight_with_options, keep_weight_options
@@ -27,18 +29,18 @@ class BaseCell(Layer):
         dropout,
         recurrent_dropout,
     ):
-        if units is None or isinstance(units, str) or units <= 0:
+        whole = isinstance(units, Integral) and not isinstance(units, bool)
+        if not whole or units <= 0:
             raise ValueError(
                 f"{type(self).__name__}: Received an invalid value for argument `units`, expected "
                 f"a positive integer. Received: units={units!r}"
             )
-        self.units = units
+        self.units = self.output_size = int(units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         keep_weight_options(self, kernel=kernel, recurrent=recurrent, bias=bias)
         self.dropout = min(1.0, max(0.0, dropout))
         self.recurrent_dropout = min(1.0, max(0.0, recurrent_dropout))
-        self.output_size = units
         self._masks = {}
 
     def _keep_seed(self, seed):

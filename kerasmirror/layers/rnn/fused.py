@@ -50,6 +50,7 @@ class CellLayer(RNN):
                 f"{type(self).__name__}: use_cudnn=True was specified, but cuDNN is not supported "
                 "here. Pass use_cudnn='auto'."
             )
+        self._check_states(initial_state, sequences.shape[0])
         cell, kind = self.cell, self._fused()
         if kind is None or cell.recurrent_dropout or type(sequences) is not Tensor:
             return super().inner_loop(sequences, initial_state, mask, training)
@@ -76,6 +77,15 @@ class CellLayer(RNN):
             zero_masked=self.zero_output_for_mask,
         )
         return y, y, [h, c] if kind == "lstm" else [h]
+
+    def _check_states(self, states, batch_size):
+        """Raise ValueError unless there is a (batch, units) for each state of the cell."""
+        shapes = [tuple(state.shape) for state in states]
+        if shapes != [(batch_size, self.cell.units)] * len(self.state_size):
+            raise ValueError(
+                f"{type(self).__name__}: `initial_state` must have {len(self.state_size)} state(s) "
+                f"of shape {(batch_size, self.cell.units)}. Received: states of shapes {shapes}"
+            )
 
     def get_config(self):
         config = super().get_config()

@@ -62,7 +62,7 @@ class GRUCell(BaseCell):
             self.dropout_mask_count = 3
         self._keep_seed(seed)
         self.reset_after = reset_after
-        self.state_size = units
+        self.state_size = self.units
 
     def build(self, input_shape):
         width = 3 * self.units
@@ -178,6 +178,3 @@ class GRU(CellLayer):
     def _fused(self):
         usual = self._is("tanh", self.cell.activation) and self.cell.reset_after
         return "gru" if usual and self._is("sigmoid", self.cell.recurrent_activation) else None
-
-    def call(self, sequences, initial_state=None, mask=None, training=False):
-        return super().call(sequences, initial_state, mask, training)

@@ -61,7 +61,7 @@ class LSTMCell(BaseCell):
             self.dropout_mask_count = 4
         self._keep_seed(seed)
         self.unit_forget_bias = unit_forget_bias
-        self.state_size = [units, units]
+        self.state_size = [self.units, self.units]
 
     def build(self, input_shape):
         initializer = self._first_bias if self.unit_forget_bias else None
@@ -172,6 +172,3 @@ class LSTM(CellLayer):
     def _fused(self):
         usual = self._is("tanh", self.cell.activation)
         return "lstm" if usual and self._is("sigmoid", self.cell.recurrent_activation) else None
-
-    def call(self, sequences, initial_state=None, mask=None, training=False):
-        return super().call(sequences, initial_state, mask, training)

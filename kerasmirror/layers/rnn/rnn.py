@@ -29,9 +29,10 @@ class RNN(Layer):
     steps instead of the last one's, `return_state` the last states too; `go_backwards` takes the
     steps from the last one on; `stateful` starts where the last batch ended (`reset_state`).
     Where the mask is false, states and output stay (or the output is 0, `zero_output_for_mask`).
+    `unroll` changes nothing: the steps are taken one by one in any case.
     Shapes: inputs (N, T, ...), result (N, output_size) or (N, T, output_size), states (N, size).
-    Raises: ValueError for a cell without `call` or `state_size`, or another batch size than the
-    states of a stateful layer have.
+    Raises: ValueError for a cell without `call` or `state_size`, inputs without steps, a mask of
+    another shape, or another batch size than the states of a stateful layer have.
     Source: Keras 3.15 `keras.layers.RNN`.
     """
 
@@ -166,6 +167,7 @@ class RNN(Layer):
                 "RNN: Cannot unroll a RNN if the time dimension is undefined. "
                 f"Received: inputs of shape {tuple(sequences.shape)}"
             )
+        self._check_steps(sequences.shape, mask)
         if initial_state is None:
             stateful = self.stateful
             states = self.states if stateful else self.get_initial_state(sequences.shape[0])
@@ -192,6 +194,21 @@ class RNN(Layer):
             ):
                 variable.assign(state)
         return (output, *states) if self.return_state else output
+
+    def _check_steps(self, shape, mask):
+        """Raise ValueError for no steps at all, or a mask that is not one value for each step."""
+        owner = type(self).__name__
+        if shape[1] == 0:
+            raise ValueError(
+                f"{owner}: `sequences` must have at least one step. "
+                f"Received: inputs of shape {tuple(shape)}"
+            )
+        mask = tree.flatten(mask)[0] if mask is not None else None
+        if mask is not None and tuple(mask.shape[:2]) != tuple(shape[:2]):
+            raise ValueError(
+                f"{owner}: `mask` must have the shape (batch, steps) of the inputs. "
+                f"Received: mask.shape={tuple(mask.shape)}, inputs of shape {tuple(shape)}"
+            )
 
     def _draw_masks(self, cell, inputs, states):
         """Draw the cells' dropout masks before the first step, for all of them."""

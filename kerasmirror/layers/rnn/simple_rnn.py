@@ -48,24 +48,23 @@ class SimpleRNNCell(BaseCell):
             dropout,
             recurrent_dropout,
         )
-        self.state_size = units
+        self.state_size = self.units
 
     def build(self, input_shape):
         self._add_weights(input_shape, (self.units,))
 
     def call(self, sequence, states, training=False):
-        state = first_state(states)
-        mask, recurrent_mask = (
-            self.get_dropout_mask(sequence),
-            self.get_recurrent_dropout_mask(state),
-        )
+        h = first_state(states)
+        # Drawn in inference too, unlike in the other cells: Keras's seeds move on likewise.
+        mask = self.get_dropout_mask(sequence)
         xs = self._dropped(sequence, mask, self.dropout, training)
-        hs = self._dropped(state, recurrent_mask, self.recurrent_dropout, training)
+        mask = self.get_recurrent_dropout_mask(h)
+        hs = self._dropped(h, mask, self.recurrent_dropout, training)
         total = ops.add(
             self._products(xs, self.kernel, self.bias), self._products(hs, self.recurrent_kernel)
         )
-        output = total if self.activation is None else self.activation(total)
-        return output, like(states, output)
+        h = self.activation(total)
+        return h, like(states, h)
 
 
 @export("layers.SimpleRNN")
@@ -77,6 +76,8 @@ class SimpleRNN(CellLayer):
     `return_state` the last state (N, units) too.
     Source: Keras 3.15 `keras.layers.SimpleRNN`.
     """
+
+    _not_in_config = ("seed",)
 
     def __init__(
         self,
@@ -133,12 +134,7 @@ class SimpleRNN(CellLayer):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        self.input_spec = [InputSpec(ndim=3)]
-
-    _not_in_config = ("seed",)
+        self.input_spec = InputSpec(ndim=3)
 
     def _fused(self):
         return "simple" if self._is("tanh", self.cell.activation) else None
-
-    def call(self, sequences, initial_state=None, mask=None, training=False):
-        return super().call(sequences, initial_state, mask, training)

@@ -47,11 +47,11 @@ class TimeDistributed(Wrapper):
         signature = self.layer._call_signature
         options = {"training": training} if signature.has_training else {}
         masked = mask is not None and signature.has_mask
-        outputs = []
+        call, outputs = self.layer._call_in_use, []
         for t in range(inputs.shape[1]):
             if masked:
                 options["mask"] = mask[:, t]
-            outputs.append(self.layer.call(inputs[:, t], **options))
+            outputs.append(call(inputs[:, t], **options))
         return ops.stack(outputs, axis=1)
 
     def _check_mask(self, input_shape, mask_shape):
