@@ -382,3 +382,16 @@ def test_where_clip_and_cast():
     assert np.array_equal(cast(np.array([-1.7, 1.7]), "int32"), [-1, 1])
     assert cast(np.array([0.0, 0.5]), bool).tolist() == [False, True]
     assert cast(np.ones((2, 3)), "float32").shape == (2, 3)
+
+
+def test_numpy_scalars_alone_are_arrays_without_axes():
+    for formula in (scalar.add, scalar.maximum):
+        y = map_scalar(formula, np.float32(2), np.float32(0.5))
+        assert (y.shape, y.dtype) == ((), np.float32)
+        assert y == (2.5 if formula is scalar.add else 2.0)
+    for formula in (scalar.sigmoid, scalar.exp):
+        for dtype in (np.float32, np.float64):
+            y = map_scalar(formula, dtype(0.5))
+            assert (y.shape, y.dtype) == ((), dtype)
+            assert y == map_scalar(formula, np.array(0.5, dtype))
+    assert map_scalar(scalar.leaky_relu, np.float32(-1), 0.25) == -0.25

@@ -45,12 +45,16 @@ def map_scalar(formula, *args) -> np.ndarray:
     """`formula` of each group of elements of the arrays among `args`, broadcast to one shape.
 
     Args: a formula of kernels/scalar.py, then arrays and Python numbers in its order; a formula
-    without a ufunc takes the numbers last, and they come to it with the arrays' dtype.
+    without a ufunc takes the numbers last, and they come to it with the arrays' dtype. NumPy
+    scalars alone are taken as arrays.
     """
     ufunc = UFUNCS.get(formula)
     if ufunc is not None and not (formula in _FASTER and args[0].dtype == np.float32):
         return _run_ufunc(ufunc, args)
     arrays = [a for a in args if isinstance(a, np.ndarray)]
+    if not arrays:
+        args = [np.asarray(a) if isinstance(a, np.generic) else a for a in args]
+        return map_scalar(formula, *args)
     numbers = args[len(arrays) :]
     dtype = np.result_type(*arrays)
     if dtype.kind == "c":
@@ -94,8 +98,11 @@ def cast(x: np.ndarray, dtype) -> np.ndarray:
 
 
 def _run_ufunc(ufunc, args):
+    sizes = [a.size for a in args if isinstance(a, np.ndarray)]
+    if not sizes:
+        return _run_ufunc(ufunc, [np.asarray(a) for a in args])
     noted = memory.recorder is not None and between.is_noted()
-    if not noted and max([a.size for a in args if isinstance(a, np.ndarray)]) <= _SMALL:
+    if not noted and max(sizes) <= _SMALL:
         # Asking for the result's type and shape, to have it pooled, would cost ten times the work.
         with np.errstate(all="ignore"):
             y = ufunc(*args)
