@@ -5,6 +5,7 @@ import pytest
 
 import kerasmirror as keras
 from kerasmirror import layers, ops
+from kerasmirror.autodiff import GradientTape
 from kerasmirror.autodiff.gradcheck import check_gradients
 from kerasmirror.ops.nn.recurrent import GATES, recurrent
 
@@ -31,9 +32,22 @@ def test_gradients_over_a_sequence_match_finite_differences(
         else:
             y, h, c = recurrent(*values, None, **options)
         total = ops.add(ops.sum(ops.square(y)), ops.sum(ops.sin(h)))
-        return ops.add(total, ops.sum(ops.square(c))) if cell == "lstm" else total
+        return ops.add(total, ops.sum(ops.square(c)))
 
     check_gradients(run, *arrays, *([recurrent_bias] if cell == "gru" else []))
+
+
+@pytest.mark.parametrize("cell", ["gru", "simple"])
+def test_a_cell_without_a_second_state_gives_zeros_for_it(rng, cell):
+    h, c = (ops.convert_to_tensor(rng.normal(size=(3, 2))) for _ in range(2))
+    arrays = [rng.normal(size=(3, 4, 2)), rng.normal(size=(2, 2 * GATES[cell]))]
+    x, w = (ops.convert_to_tensor(array) for array in arrays)
+    with GradientTape() as tape:
+        tape.watch([h, c])
+        result = recurrent(x, h, c, w, w, None, None, cell=cell, sequences=True, mask=MASK)[2]
+    assert not np.any(result)
+    dh, dc = tape.gradient(result, [h, c])
+    assert not np.any(dh) and not np.any(dc)
 
 
 @pytest.mark.parametrize("name", ["LSTM", "GRU", "SimpleRNN"])

@@ -45,7 +45,8 @@ def recurrent(
     taken from the last one on. Where `mask` is false, a step leaves the states as they are and its
     output is the one before, or 0 with `zero_masked`.
     Shapes: x (N, T, F), h and c (N, U), w (F, G U), r (U, G U), biases (G U,) or None, mask (N, T),
-    y (N, T, U) or (N, U). Only an lstm uses c, only a gru has a recurrent bias.
+    y (N, T, U) or (N, U). Only an lstm uses c, others give zeros for it; only a gru has a
+    recurrent bias.
     Source: Hochreiter and Schmidhuber 1997, https://doi.org/10.1162/neco.1997.9.8.1735; Cho et al.
     2014, https://arxiv.org/abs/1406.1078, in the variant of Keras's `reset_after`.
     """
@@ -60,7 +61,9 @@ def recurrent(
     z = k.dense(rows, w, bias, "linear").reshape(steps, n, width)
     hs, cs = k.zeros((steps + 1, n, units), x.dtype), k.zeros((steps + 1, n, units), x.dtype)
     extra = k.zeros((steps, n, units), x.dtype)
-    hs[0], cs[0] = h, c
+    hs[0] = h
+    if cell == "lstm":  # without a second state it stays 0
+        cs[0] = c
     off = None if mask is None else np.ascontiguousarray(~mask.T.astype(bool)[order])
     for t in range(steps):
         inner = k.dense(hs[t], r, recurrent_bias, "linear")
@@ -75,7 +78,8 @@ def recurrent(
     def backward(grads, needs):
         dy, dh, dc = (None if part is None else widened(part)[0] for part in grads)
         dh = np.zeros((n, units), x.dtype) if dh is None else dh.copy()
-        dc = np.zeros((n, units), x.dtype) if dc is None else dc.copy()
+        unused = dc is None or cell != "lstm"
+        dc = np.zeros((n, units), x.dtype) if unused else dc.copy()
         if dy is not None:
             dy = dy.transpose(1, 0, 2) if sequences else dy[None]
             weights = None if shown is None else shown if sequences else shown[-1:]
@@ -131,6 +135,8 @@ def _recurrent_tangent(
         for part, change in zip((x, h, c, w, r, bias, recurrent_bias), changes, strict=True)
     ]
     dx, dh, dc, dw, dr, db, drb = widened(*changed)
+    if cell != "lstm":
+        c, dc = np.zeros_like(c), np.zeros_like(c)
     order = slice(None, None, -1 if backwards else 1)
     off = None if mask is None else ~mask.T.astype(bool)[order]
     outputs = []
