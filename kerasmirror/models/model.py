@@ -62,6 +62,9 @@ class Model(ModelQuantization, Trainer, Persistence, Layer):
             f"Model {type(self).__name__} must implement `call()` to be called."
         )
 
+    def _has_call(self):
+        return type(self).call is not Model.call
+
     @property
     def layers(self):
         return list(self._flatten_layers(include_self=False, recursive=False))

@@ -177,9 +177,9 @@ class Trainer(Loops, Steps):
 
     def _prepare(self, data):
         """Build the model, from a batch's shapes, and the optimizer, where they are not built."""
-        if not self.built:
+        if not self.built and self._has_call():  # else `train_step` calls the layers itself
             self(tree.map_structure(placeholder, data[0]), training=False)
-        if self.optimizer is not None and not self.optimizer.built:
+        if self.optimizer is not None and self.built and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
 
     def _symbolic_build(self, iterator=None, data_batch=None):

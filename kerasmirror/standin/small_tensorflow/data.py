@@ -11,6 +11,8 @@ import numpy as np
 from kerasmirror import ops
 from kerasmirror.core import tree
 from kerasmirror.core.tensor import Tensor
+from kerasmirror.random import seed_pair
+from kerasmirror.standin.small_tensorflow.random import generator_for
 from kerasmirror.utils.dataset import INFINITE, UNKNOWN
 from kerasmirror.utils.dataset import Dataset as _Dataset
 
@@ -64,6 +66,9 @@ class Dataset(_Dataset):
         return _here(super().zip(datasets[0] if len(datasets) == 1 else datasets))
 
     def shuffle(self, buffer_size, seed=None, reshuffle_each_iteration=True, name=None):
+        if seed is None:
+            first, second = seed_pair(generator_for(None))
+            seed = first << 32 | second
         return _here(super().shuffle(int(buffer_size), seed, reshuffle_each_iteration is not False))
 
     def batch(

@@ -11,6 +11,7 @@ from kerasmirror.standin.small_tensorflow.math import (  # noqa: F401 - in tf.nn
     tanh,
     top_k,
 )
+from kerasmirror.standin.small_tensorflow.random import generator_for
 
 
 def relu(features, name=None):
@@ -74,7 +75,7 @@ def l2_loss(t, name=None):
 
 
 def dropout(x, rate, noise_shape=None, seed=None, name=None):
-    return random.dropout(x, rate, noise_shape, seed)
+    return random.dropout(x, rate, noise_shape, generator_for(seed))
 
 
 def moments(x, axes, shift=None, keepdims=False, name=None):
