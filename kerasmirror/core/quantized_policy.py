@@ -111,7 +111,7 @@ class _ModeWithNumbers(QuantizedDTypePolicy):
     def _set_numbers(self, mode):
         owner = type(self).__name__
         expected = "/".join((self._algorithm, *(f"<{name}>" for name in self._numbers)))
-        algorithm, *numbers = mode.split("/")
+        algorithm, *numbers = str(mode).split("/")
         if algorithm != self._algorithm or len(numbers) != len(self._numbers):
             raise ValueError(
                 f"{owner}: Invalid mode, `mode` must be '{expected}'. Received: mode={mode!r}"

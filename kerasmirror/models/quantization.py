@@ -138,7 +138,8 @@ def _leaves(layer):
 
 
 def _check_filters(filters, owner):
-    if filters is not None and not (callable(filters) or isinstance(filters, (str, list, tuple))):
+    several = isinstance(filters, (list, tuple)) and all(isinstance(one, str) for one in filters)
+    if not (filters is None or callable(filters) or isinstance(filters, str) or several):
         raise ValueError(
             f"{owner}: The `filters` argument must be a regex string, a list of regex strings, or "
             f"a callable. Received: filters={filters!r}"

@@ -106,9 +106,14 @@ def abs_max_quantize_grouped_with_zero_point(
 
     Shapes: inputs and q (rows, columns), scale and zero (groups, columns), the last group padded
     with zeros. Within a group, scale is (max - min + epsilon) / (levels - 1).
+    No gradients are recorded. Raises: ValueError for another rank or no positive block size.
     Source: Keras 3.15 `keras.quantizers.abs_max_quantize_grouped_with_zero_point`.
     """
+    owner = "keras.quantizers.abs_max_quantize_grouped_with_zero_point"
+    block_size = checks.positive_int(block_size, "block_size", owner=owner)
     x = _array(inputs)
+    if x.ndim != 2:
+        checks.fail(owner, "inputs.shape", "(rows, columns)", x.shape)
     rows, columns = x.shape
     groups = -(-rows // block_size)
     padded = np.zeros((groups * block_size, columns), x.dtype)

@@ -29,7 +29,9 @@ def calibration_samples(config, owner):
     if not pieces:
         raise ValueError(f"{owner}: Provided dataset is empty, `dataset` must have items.")
     tokens = np.concatenate(pieces)
-    tokens = np.tile(tokens, -(-count * length // max(1, len(tokens))))
+    if not len(tokens):
+        raise ValueError(f"{owner}: `dataset` must have items with tokens. Received: no token")
+    tokens = np.tile(tokens, -(-count * length // len(tokens)))
     places = len(tokens) - length + 1
     # From a place that the data do not decide, at equal distances.
     start = int(np.random.default_rng(_SEED).integers(places))

@@ -86,7 +86,8 @@ class Int4QuantizationConfig(QuantizationConfig):
             activation_quantizer = None
         super().__init__(weight_quantizer, activation_quantizer)
         owner = "Int4QuantizationConfig"
-        if block_size is not None and block_size != -1 and block_size <= 0:
+        whole = isinstance(block_size, int) and not isinstance(block_size, bool)
+        if block_size is not None and not (whole and (block_size == -1 or block_size > 0)):
             raise ValueError(
                 f"{owner}: block_size must be None, -1, or a positive integer. "
                 f"Received: block_size={block_size!r}"

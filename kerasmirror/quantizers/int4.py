@@ -21,7 +21,8 @@ def pack_int4(arr, axis=0, dtype="int8"):
     """(packed, its shape, the length on `axis` before): neighbours on `axis` share a byte.
 
     The first of the two is in the low bits; an odd length is padded with a zero.
-    Raises: ValueError for a dtype that is not int8 or uint8, TypeError for an array of another.
+    Raises: ValueError for a dtype that is not int8 or uint8 or an axis that is not there, TypeError
+    for an array of another dtype.
     Source: Keras 3.15 `keras.quantizers.pack_int4`.
     """
     checks.one_of(dtype, _DTYPES, "dtype", owner="keras.quantizers.pack_int4")
@@ -31,6 +32,7 @@ def pack_int4(arr, axis=0, dtype="int8"):
             f"keras.quantizers.pack_int4: `arr` must have the dtype {dtype}. "
             f"Received: an array of dtype {arr.dtype}"
         )
+    axis = _checked_axis(axis, len(arr.shape), "keras.quantizers.pack_int4")
     values = np.moveaxis(arr.data, axis, 0)
     length = values.shape[0]
     nibbles = values.view(np.uint8) & 0xF
@@ -44,7 +46,8 @@ def pack_int4(arr, axis=0, dtype="int8"):
 def unpack_int4(packed, orig_len, axis=0, dtype="int8"):
     """What `pack_int4` packed: `orig_len` numbers of 4 bits on `axis`, signed for int8.
 
-    Raises: ValueError for a dtype that is not int8 or uint8, TypeError for an array of another.
+    Raises: ValueError for a dtype that is not int8 or uint8, an axis that is not there, or a length
+    that is not packed; TypeError for an array of another dtype.
     Source: Keras 3.15 `keras.quantizers.unpack_int4`.
     """
     owner = "keras.quantizers.unpack_int4"
@@ -55,7 +58,17 @@ def unpack_int4(packed, orig_len, axis=0, dtype="int8"):
             f"{owner}: `packed` must have the dtype int8 or uint8. "
             f"Received: an array of dtype {packed.dtype}"
         )
-    return _unpack(packed, length=orig_len, axis=axis % len(packed.shape), dtype=dtype)
+    axis = _checked_axis(axis, len(packed.shape), owner)
+    size = packed.shape[axis]
+    if size is not None and not 0 <= orig_len <= 2 * size:
+        checks.fail(owner, "orig_len", f"within 0 and {2 * size}, twice the size", orig_len)
+    return _unpack(packed, length=orig_len, axis=axis, dtype=dtype)
+
+
+def _checked_axis(axis, rank, owner):
+    if not -rank <= axis < rank:
+        checks.fail(owner, "axis", f"within [{-rank}, {rank})", axis)
+    return axis % rank
 
 
 def _unpack_spec(packed, *, length, axis, dtype):

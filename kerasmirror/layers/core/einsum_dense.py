@@ -207,6 +207,11 @@ def plan_of(equation, bias_axes, input_shape, output_shape, owner="EinsumDense")
             )
     bias = None
     if bias_axes is not None:
+        if not bias_axes:
+            raise ValueError(
+                f"{owner}: `bias_axes` must name axes of the output '{y}', or be None. {received}, "
+                f"bias_axes={bias_axes!r}"
+            )
         first = min(y.index(letter) for letter in bias_axes)
         bias = [sizes_out[letter] if letter in bias_axes else 1 for letter in y[first:]]
         bias = (*bias, *[1] * (0 if left else hidden))

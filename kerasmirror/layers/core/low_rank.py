@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror import initializers, ops
-from kerasmirror.core import scopes
-from kerasmirror.core.serialization import deserialize_keras_object
+from kerasmirror.core import checks, scopes
 from kerasmirror.layers.layer import Layer
 from kerasmirror.layers.layer_config import config_of
 
@@ -38,7 +37,7 @@ class LowRankLayer(Layer):
         """Hold the main weight fixed and learn `lora_alpha / rank * A @ B` on top of it.
 
         Raises: ValueError for a layer that is not built, is adapted already, or whose main weight
-        has a constraint.
+        has a constraint, and for a rank below 1.
         """
         name, owner = self.main_weight, f"{type(self).__name__}.enable_lora"
         if getattr(self, f"{name}_constraint", None):
@@ -62,28 +61,32 @@ class LowRankLayer(Layer):
                 f"{owner}: lora is not currently supported with GPTQ quantization. "
                 f"Received: layer '{self.name}'"
             )
-        shape = tuple(self._main_shape())
+        rank = checks.positive_int(rank, "rank", owner=owner)
+        initial = initializers.get(a_initializer), initializers.get(b_initializer)
         locked = self._tracker.locked_message
         self._tracker.unlock()
-        regularizer = getattr(self, f"{name}_regularizer", None)
-        # In float32 whatever the layer's dtype is: a half loses small steps.
-        options = {"dtype": "float32", "regularizer": regularizer}
-        first = self.add_weight(
-            (*shape[:-1], rank), initializers.get(a_initializer), name=f"lora_{name}_a", **options
-        )
-        second = self.add_weight(
-            (rank, shape[-1]), initializers.get(b_initializer), name=f"lora_{name}_b", **options
-        )
-        for variable in (first, second):
-            variable._path = f"{self._path or scopes.current_path()}/{variable.name}"
-        setattr(self, f"lora_{name}_a", first)
-        setattr(self, f"lora_{name}_b", second)
+        try:
+            self._add_lora_factors(rank, *initial)
+        finally:
+            if locked is not None:
+                self._tracker.lock(locked)
         getattr(self, f"_{name}").trainable = False
-        if locked is not None:
-            self._tracker.lock(locked)
         self.lora_enabled = True
         self.lora_rank = rank
         self.lora_alpha = rank if lora_alpha is None else lora_alpha
+
+    def _add_lora_factors(self, rank, a_initializer, b_initializer):
+        name, shape = self.main_weight, tuple(self._main_shape())
+        regularizer = getattr(self, f"{name}_regularizer", None)
+        # In float32 whatever the layer's dtype is: a half loses small steps.
+        options = {"dtype": "float32", "regularizer": regularizer}
+        for letter, size, initializer in (
+            ("a", (*shape[:-1], rank), a_initializer),
+            ("b", (rank, shape[-1]), b_initializer),
+        ):
+            variable = self.add_weight(size, initializer, name=f"lora_{name}_{letter}", **options)
+            variable._path = f"{self._path or scopes.current_path()}/{variable.name}"
+            setattr(self, f"lora_{name}_{letter}", variable)
 
     def _main_shape(self):
         """The main weight's shape, as the formula has it."""
@@ -181,10 +184,3 @@ class LowRankLayer(Layer):
             config.pop("lora_rank", None)
             config.pop("lora_alpha", None)
         return config
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        if isinstance(config.get("quantization_config"), dict):
-            config["quantization_config"] = deserialize_keras_object(config["quantization_config"])
-        return super().from_config(config)
