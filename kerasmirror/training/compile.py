@@ -23,8 +23,8 @@ def _kind_of_targets(y_true, y_pred):
 
 
 def _name_of(function):
-    name = getattr(function, "name", None) or getattr(function, "__name__", None)
-    return name or to_snake_case(type(function).__name__)
+    name = getattr(function, "name", None)
+    return name or to_snake_case(getattr(function, "__name__", type(function).__name__))
 
 
 def metric_for(identifier, y_true, y_pred):

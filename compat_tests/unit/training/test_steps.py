@@ -140,6 +140,16 @@ def test_the_compiled_metrics_are_one_metric_of_the_model():
     assert len(model.evaluate(X, Y, verbose=0)) == 3
 
 
+def test_metrics_that_are_functions_are_called_by_their_names_in_snake_case():
+    def MeanGap(y_true, y_pred):
+        return ops.mean(y_pred - y_true, axis=-1)
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=[MeanGap, lambda y_true, y_pred: ops.mean(y_pred)])
+    history = model.fit(np.ones((2, 2)), np.ones((2, 1)), verbose=0).history
+    assert set(history) == {"loss", "mean_gap", "lambda"}
+
+
 def test_the_compiled_metrics_of_own_steps_are_reported_by_their_names():
     class Own(keras.Sequential):
         def test_step(self, data):
