@@ -328,6 +328,11 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True, **kwar
             for key, value in config.items()
         }
     class_name, inner = config["class_name"], config["config"]
+    if not isinstance(class_name, str):
+        raise _Told(
+            "keras.saving.deserialize_keras_object: `class_name` must be a string. "
+            f"Received: class_name={class_name!r}"
+        )
     if class_name in _SPECIAL:
         return _SPECIAL[class_name](inner)
     if class_name == "__lambda__":
@@ -411,13 +416,24 @@ def _with_tuples(shapes):
     return shapes
 
 
+def _as_array(inner):
+    dtype = np.dtype(inner["dtype"])
+    # One number of dtype "(1000000,)f8", or a letter of "U1000000", would take a million's memory.
+    if dtype.subdtype is not None or dtype.names is not None:
+        raise ValueError(
+            "keras.saving.deserialize_keras_object: the `dtype` of an array must be that of plain "
+            f"values. Received: dtype={inner['dtype']!r}"
+        )
+    return np.array(inner["value"], dtype=dtype.kind if dtype.kind in "US" else dtype)
+
+
 def _as_slice(inner):
     return slice(inner["start"], inner["stop"], inner["step"])
 
 
 _SPECIAL = {
-    "__tensor__": lambda inner: Tensor(np.array(inner["value"], dtype=inner["dtype"])),
-    "__numpy__": lambda inner: np.array(inner["value"], dtype=inner["dtype"]),
+    "__tensor__": lambda inner: Tensor(_as_array(inner)),
+    "__numpy__": lambda inner: _as_array(inner),
     "__bytes__": lambda inner: inner["value"].encode("utf-8"),
     "__slice__": _as_slice,
     "__ellipsis__": lambda inner: Ellipsis,
@@ -443,7 +459,7 @@ _FAMILIES = (
     "ops.nn",
     "ops.numpy",
 )
-_CLASSES_ONLY = ("keras", "keras.random")
+_CLASSES_ONLY = ("keras", "keras.models", "keras.random")
 _LOADABLE = frozenset((*_CLASSES_ONLY, *(f"keras.{family}" for family in _FAMILIES)))
 _NEVER = frozenset(("get", "serialize", "deserialize", "load_model", "clone_model"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
-from kerasmirror.core import checks, config
+from kerasmirror.core import budget, checks, config
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.metrics.metric import Metric
 from kerasmirror.metrics.reduction import as_array, same_rank
@@ -287,6 +287,8 @@ class _BestUnderConstraint(Counting):
 
 def even_thresholds(n, margin):
     """0 - margin, 1 / (n - 1), 2 / (n - 1), ..., 1 + margin."""
+    # A file that is being loaded may ask for billions; a number of Python's takes 32 bytes.
+    budget.spend((n, 4), "float64", "thresholds")
     return [-margin + 0.0, *((i + 1) * 1.0 / (n - 1) for i in range(n - 2)), 1.0 + margin]
 
 

@@ -6,7 +6,7 @@ from kerasmirror.core import serialization, tree
 from kerasmirror.core.node import KerasHistory
 from kerasmirror.core.old_config import in_present_form
 from kerasmirror.core.operation import Operation, OperationCall
-from kerasmirror.core.symbolic import KerasTensor
+from kerasmirror.core.symbolic import KerasTensor, any_symbolic
 
 
 def config_of_graph(graph, inputs, outputs, functional):
@@ -180,7 +180,13 @@ def _call(layer, data, layers, custom_objects):
             args, kwargs = revive(list(data["args"])), revive(dict(data["kwargs"]))
     except _NotYet:
         return False
-    layer(*args, **{key: value for key, value in kwargs.items() if value is not None})
+    kwargs = {key: value for key, value in kwargs.items() if value is not None}
+    # On values alone the call would run now, with whatever sizes the config asks for.
+    if not any_symbolic(args) and not any_symbolic(kwargs):
+        raise ValueError(
+            f"keras.Model.from_config: a call must take outputs of other calls. Received: {data!r}"
+        )
+    layer(*args, **kwargs)
     return True
 
 

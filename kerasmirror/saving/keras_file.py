@@ -170,7 +170,7 @@ def parsed(text, owner):
     """
     try:
         config = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{owner}: the config must be JSON text: {error}") from error
     if not isinstance(config, dict):
         raise ValueError(f"{owner}: the config must be a dict. Received: a {type(config).__name__}")

@@ -150,6 +150,11 @@ def _compile(model, file):
         )
         return
     training = _tuples(parsed(text, _OWNER))
+    if not isinstance(training.get("optimizer_config"), dict):
+        raise ValueError(
+            f"{_OWNER}: the training config must have an `optimizer_config`, a dict. "
+            f"Received: {training!r}"
+        )
     optimizer = lookup("optimizers.deserialize")(training["optimizer_config"])
     given = {name: _revived(training.get(name), family) for name, family in _GIVEN.items()}
     model.compile(optimizer=optimizer, **given)

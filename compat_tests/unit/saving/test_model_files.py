@@ -438,7 +438,15 @@ def test_many_layers_just_below_a_limit_are_refused(path):
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [("os", "system"), ("keras.utils", "get_file"), ("keras.saving", "load_model"), (None, "eval")],
+    [
+        ("os", "system"),
+        ("keras.utils", "get_file"),
+        ("keras.saving", "load_model"),
+        ("keras.models", "save_model"),
+        ("keras.models", "model_from_json"),
+        (None, "eval"),
+        (None, ["eval"]),
+    ],
 )
 def test_what_a_config_may_not_name_is_refused_and_nothing_is_imported(path, module, name):
     small(path)
@@ -448,6 +456,64 @@ def test_what_a_config_may_not_name_is_refused_and_nothing_is_imported(path, mod
     with pytest.raises((TypeError, ValueError)):
         saving.load_model(path)
     assert set(sys.modules) == before
+
+
+def test_functions_that_make_or_write_models_are_not_found_by_a_config(path):
+    for name in ("save_model", "model_from_json"):
+        named = {"module": "keras.models", "class_name": "function", "config": name}
+        with pytest.raises(TypeError, match=f"cannot find '{name}'"):
+            saving.deserialize_keras_object(named)
+
+
+@pytest.mark.parametrize("dtype", ["(1000000,)f8", "f8,f8"])
+def test_an_array_of_a_dtype_that_holds_more_than_one_value_is_refused(dtype):
+    array = {"class_name": "__numpy__", "config": {"value": 1.0, "dtype": dtype}}
+    with pytest.raises(ValueError, match="must be that of plain values"):
+        saving.deserialize_keras_object(array)
+
+
+def test_an_array_of_text_takes_the_room_of_its_text():
+    array = {"class_name": "__numpy__", "config": {"value": ["ab"], "dtype": "<U100000000"}}
+    assert saving.deserialize_keras_object(array).nbytes == 8
+    words = np.array(["ab", "c"])
+    again = saving.deserialize_keras_object(saving.serialize_keras_object(words))
+    assert again.dtype == words.dtype and list(again) == ["ab", "c"]
+
+
+@pytest.mark.parametrize("name", ["AUC", "RecallAtPrecision"])
+def test_metrics_of_more_thresholds_than_the_file_is_worth_are_refused(path, name):
+    small(path)
+    metric = {"name": "m", "num_thresholds": 10**9}
+    if name != "AUC":
+        metric["precision"] = 0.5
+    described = {"module": "keras.metrics", "class_name": name, "config": metric}
+    change = with_config(lambda config: config["compile_config"].update(metrics=[described]))
+    rewritten(path, change)
+    with pytest.raises(ValueError, match="describes larger weights than it holds"):
+        saving.load_model(path)
+
+
+def test_a_call_on_values_alone_is_refused_before_it_runs():
+    x = keras.Input((2,))
+    config = keras.Model(x, ops.tile(x, (1, 3))).get_config()
+    call = config["layers"][1]
+    call["config"]["repeats"] = [10**12]
+    call["inbound_nodes"][0]["args"] = [saving.serialize_keras_object(np.ones(1, "float32"))]
+    with pytest.raises(ValueError, match="a call must take outputs of other calls"):
+        keras.Model.from_config(config)
+
+
+@pytest.mark.parametrize("name", ["model_config", "training_config"])
+@pytest.mark.parametrize("value", [5, np.array([1, 2]), b"\xff", "{}", '{"optimizer_config": 5}'])
+def test_an_h5_file_with_an_odd_config_is_refused(tmp_path, name, value):
+    path = tmp_path / "model.h5"
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(2)])
+    model.compile("sgd", "mse")
+    model.save(path)
+    with h5py.File(path, "a") as file:
+        file.attrs[name] = value
+    with pytest.raises(ValueError, match="load_model: .*config must|must be described by"):
+        saving.load_model(path)
 
 
 def test_a_lambda_layer_is_refused_in_safe_mode_and_in_old_files(tmp_path):
