@@ -96,3 +96,10 @@ def other_shape(keras):
 def cannot_be_built(keras):
     """A mistake of the user's."""
     return keras.Sequential([keras.Input((3,)), keras.layers.Dense(-2)])
+
+
+def two_outputs(keras):
+    """What the comparison does not take."""
+    inputs = keras.Input((3,))
+    outputs = [keras.layers.Dense(1)(inputs), keras.layers.Dense(2)(inputs)]
+    return keras.Model(inputs, outputs, name="two")

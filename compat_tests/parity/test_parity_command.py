@@ -85,16 +85,47 @@ def test_a_script_is_compared_by_the_model_that_it_trains(capsys):
     assert "Both packages agree." in capsys.readouterr().out
 
 
+_SCRIPT = """
+import keras
+import numpy as np
+import tensorflow as tf
+x = np.random.random((40, 6)).astype("float32")
+data = tf.data.Dataset.from_tensor_slices((x, x.sum(1, keepdims=True))).shuffle(40)
+model = keras.Sequential([keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+model.fit({})
+"""
+
+
+@pytest.mark.parametrize("data", ["data.batch(8).prefetch(2)", "data.batch(8).repeat()"])
+def test_a_script_may_train_on_a_dataset(data, tmp_path, capsys):
+    script = tmp_path / "script.py"
+    script.write_text(_SCRIPT.format(data))
+    assert main(["parity", str(script), "--steps", "3", "--samples", "32"]) == 0
+    assert "Both packages agree." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("data", ["x", "data.map(lambda a, b: (a, b, b)).batch(8)", "{'a': x}, x"])
+def test_other_data_of_a_script_are_told(data, tmp_path, capsys):
+    script = tmp_path / "script.py"
+    script.write_text(_SCRIPT.format(data))
+    assert main(["parity", str(script)]) == 2
+    assert capsys.readouterr().err == (
+        "parity: a script must call `fit` with one array of inputs and one of targets, or a "
+        "dataset of batches of such pairs. Received: something else\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["C(3,4,r);Q(1)"], "parity: structure: one of C, M, A, DR, F, D expected at position "
          "10.\n  C(3,4,r);Q(1)\n           ^\n"),
-        (["nothing.py"], "parity: parity: `target` must be a Python file. Received: "
+        (["nothing.py"], "parity: `target` must be a Python file. Received: "
          "'nothing.py'\n"),
-        (["no.module:build"], "parity: parity: `target` must name a module. Received: "
+        (["no.module:build"], "parity: `target` must name a module. Received: "
          "'no.module'\n"),
-        (["nothing"], "parity: parity: `target` must be a row (mnist:4), a structure (C(3,8,r);F();"
+        (["nothing"], "parity: `target` must be a row (mnist:4), a structure (C(3,8,r);F();"
          "D(10,sm)), module:function, file.py:function or script.py. Received: 'nothing'\n"),
         ([f"{FILE}:cannot_be_built"], "parity: kerasmirror raised ValueError: Dense: `units` must "
          "be a positive integer. Received: units=-2\n"),
@@ -106,6 +137,12 @@ def test_a_script_is_compared_by_the_model_that_it_trains(capsys):
          "Received: ['layers']\n"),
         (["mnist:1", "--input-shape", "8x8"], "parity: --input-shape must be like 28,28,1. "
          "Received: 8x8\n"),
+        (["mnist:1", "--steps", "-1"], "parity: compare: `steps` must be an int of at least 0. "
+         "Received: steps=-1\n"),
+        (["mnist:1", "--samples", "0"], "parity: compare: `samples` must be an int of at least 1. "
+         "Received: samples=0\n"),
+        ([f"{FILE}:two_outputs"], "parity: the model must have one input and one output. Received: "
+         "2 outputs of model 'two'\n"),
         (["mnist:1", "--data", "none.npz"], "No such file or directory: 'none.npz'\n"),
     ],
 )  # fmt: skip

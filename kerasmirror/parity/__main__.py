@@ -64,13 +64,18 @@ def main(arguments=None):
                 with replacing(path) as temporary:
                     Path(temporary).write_text(text(report), encoding="utf-8")
     except PeerError as error:
-        print(f"parity: {error.title} raised {error.kind}: {error.text}", file=sys.stderr)
-        return 2
-    except (ValueError, TypeError, OSError, ImportError, KeyError) as error:
-        print(f"parity: {error}", file=sys.stderr)
-        return 2
+        own = error.kind == "ValueError" and error.text.startswith("parity: ")
+        raised = "" if own else f"{error.title} raised {error.kind}: "
+        return _fail(raised + error.text)
+    except (ValueError, TypeError, OSError, ImportError, KeyError, RuntimeError) as error:
+        return _fail(str(error))
     _print(report)
     return 0 if report.good else 1
+
+
+def _fail(text):
+    print("parity: " + text.removeprefix("parity: "), file=sys.stderr)
+    return 2
 
 
 def _compared(options):

@@ -9,6 +9,7 @@ import tempfile
 
 import numpy as np
 
+from kerasmirror.core import checks
 from kerasmirror.parity import measure
 from kerasmirror.parity.peer import Peer, RealKeras
 from kerasmirror.parity.report import Report, relative_error
@@ -85,6 +86,13 @@ def compare(
             'compare: `weights_from` must be "keras" or "kerasmirror". '
             f"Received: weights_from={weights_from!r}"
         )
+    for name, value, minimum in (
+        ("steps", steps, 0),
+        ("batch_size", batch_size, 1),
+        ("samples", samples, 1),
+        ("seed", seed, 0),
+    ):
+        checks.count(value, name, owner="compare", minimum=minimum)
     unknown = sorted(set(tolerances or {}) - set(TOLERANCES))
     if unknown:
         raise ValueError(
@@ -93,11 +101,16 @@ def compare(
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(Peer())
         real = real or stack.enter_context(RealKeras(python, backend))
-        known = ours.call(measure.describe, build, seed)
+        known = ours.call(measure.describe, build, seed, samples)
         loss = loss or known["loss"] or usual_loss(known["outputs"])
         if data is None:
             data = known["data"]
         if data is None:
+            if known["inputs"] is None or known["outputs"] is None:
+                raise ValueError(
+                    "compare: `data` must be given for a model that does not know the shapes of "
+                    "its inputs and outputs. Received: data=None"
+                )
             data = made_data(known["inputs"], known["outputs"], loss, samples, seed)
         task = _Task(build, *data, loss, optimizer or known["optimizer"] or "adam", seed)
         report = Report(title or _title(build), {**TOLERANCES, **(tolerances or {})})

@@ -68,8 +68,12 @@ def _run_script(keras, target):
     return models[-1], None, None
 
 
-def describe(keras, target, seed):
-    """Shapes, data and compile arguments of a target as far as they are known, as plain data."""
+def describe(keras, target, seed, samples=None):
+    """Shapes, data and compile arguments of a target as far as they are known, as plain data.
+
+    Of a script's own data the first `samples` are taken, of a dataset as its pass gives them.
+    Raises: ValueError for a model with several inputs or outputs, for data of another kind.
+    """
     x = y = None
     if not callable(target) and target["kind"] == "script":
         keras.backend.clear_session()
@@ -78,14 +82,57 @@ def describe(keras, target, seed):
     else:
         model = built_model(keras, target, seed)
     config = model.get_compile_config() if getattr(model, "optimizer", None) is not None else {}
-    arrays = (isinstance(x, np.ndarray), isinstance(y, np.ndarray))
+    _check_single(model)
     return {
         "inputs": _shapes(keras, model, "input_shape"),
         "outputs": _shapes(keras, model, "output_shape"),
         "optimizer": (config or {}).get("optimizer"),
         "loss": (config or {}).get("loss"),
-        "data": (x, y) if all(arrays) else None,
+        "data": None if x is None else _first_samples(x, y, samples),
     }
+
+
+def _check_single(model):
+    for name in ("inputs", "outputs"):
+        tensors = getattr(model, name, None)
+        if isinstance(tensors, (list, tuple)) and len(tensors) > 1:
+            raise ValueError(
+                f"parity: the model must have one input and one output. Received: {len(tensors)} "
+                f"{name} of model '{model.name}'"
+            )
+
+
+def _first_samples(x, y, samples):
+    """The first of a script's own data, as two arrays."""
+    try:
+        if y is None and not isinstance(x, (np.ndarray, dict)):
+            x, y = _of_dataset(x, samples)
+        x, y = np.asarray(x)[:samples], np.asarray(y)[:samples]
+    except (ValueError, TypeError, IndexError):  # unequal parts, or nothing with rows
+        x = y = None
+    if x is None or "O" in (x.dtype.kind, y.dtype.kind):
+        raise ValueError(
+            "parity: a script must call `fit` with one array of inputs and one of targets, or a "
+            "dataset of batches of such pairs. Received: something else"
+        )
+    return x, y
+
+
+def _of_dataset(batches, samples):
+    """(inputs, targets) of as many batches as have `samples` samples; (None, None) of others."""
+    parts, count = [], 0
+    if not hasattr(batches, "__iter__"):
+        batches = map(batches.__getitem__, range(len(batches)))
+    for batch in batches:
+        if not isinstance(batch, (list, tuple)) or len(batch) != 2:
+            return None, None
+        parts.append([np.asarray(part) for part in batch])
+        count += len(parts[-1][0])
+        if samples is not None and count >= samples:
+            break
+    if not parts:
+        return None, None
+    return tuple(np.concatenate(side) for side in zip(*parts, strict=True))
 
 
 def _shapes(keras, model, name):
