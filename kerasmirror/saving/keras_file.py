@@ -182,8 +182,11 @@ def from_config(config, custom_objects=None, safe_mode=True):
 
     Raises: ValueError for the config of anything else.
     """
-    with serialization.SharedObjects():
-        model = serialization.deserialize_keras_object(config, custom_objects, safe_mode)
+    try:
+        with serialization.SharedObjects():
+            model = serialization.deserialize_keras_object(config, custom_objects, safe_mode)
+    except RecursionError as error:
+        raise ValueError(f"{_OWNER}: the config must not be nested so deeply: {error}") from error
     if not hasattr(model, "load_weights"):
         raise ValueError(
             f"{_OWNER}: the config must describe a model. "

@@ -413,6 +413,13 @@ def test_a_config_that_is_none_is_refused(path, text):
         saving.load_model(path)
 
 
+def test_a_config_of_layers_too_deep_within_each_other_is_refused():
+    start = '{"module": "keras.layers", "class_name": "TimeDistributed", "config": {"layer": '
+    inner = '{"module": "keras.layers", "class_name": "Dense", "config": {"units": 1}}'
+    with pytest.raises(ValueError, match="must not be nested so deeply"):
+        keras.models.model_from_json(start * 450 + inner + "}}" * 450)
+
+
 def test_layers_larger_than_the_file_are_refused_before_they_are_made(path):
     small(path)
     rewritten(path, with_config(lambda config: first_dense(config).update(units=10**9)))
