@@ -33,7 +33,9 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
             )
         self._default_policy_arg = default_policy
         self._default_policy = dtype_policy.get(default_policy)
-        self._policy_map = policy_map or {}
+        self._policy_map = {}
+        for key, policy in (policy_map or {}).items():
+            self[key] = policy
 
     @property
     def name(self):
@@ -62,7 +64,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
         """
         if key in self._policy_map:
             return self._policy_map[key]
-        patterns = [pattern for pattern in self._policy_map if re.fullmatch(pattern, key)]
+        patterns = [pattern for pattern in self._policy_map if _matches(pattern, key)]
         if len(patterns) > 1:
             raise ValueError(
                 f"DTypePolicyMap: Path {key!r} matches multiple dtype policy keys, it must match "
@@ -73,12 +75,17 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
     def __setitem__(self, key, policy):
         """Add a policy for the path or pattern `key`.
 
-        Raises: ValueError for a key that is there, or something that is no policy.
+        Raises: ValueError for a key that is there or no string, or something that is no policy.
         """
         if key in self._policy_map:
             raise ValueError(
                 f"DTypePolicyMap: {key} already exist in the DTypePolicyMap, a key must be new. "
                 f"Received: key={key!r}, which has the policy {self._policy_map[key]!r}"
+            )
+        if not isinstance(key, str):
+            raise ValueError(
+                "DTypePolicyMap: `key` must be a path or a regular expression. "
+                f"Received: key={key!r}"
             )
         try:
             self._policy_map[key] = dtype_policy.get(policy)
@@ -131,3 +138,10 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
             f"<DTypePolicyMap at {hex(id(self))} default_policy={self._default_policy.name}, "
             f"mapping={mapping}>"
         )
+
+
+def _matches(pattern, path):
+    try:
+        return re.fullmatch(pattern, path) is not None
+    except re.error:  # a path with a bracket in it, say
+        return False

@@ -83,3 +83,20 @@ def test_bias_axes_name_at_least_one_axis():
     layer = layers.EinsumDense("abc,cd->abd", (None, 3), bias_axes="")
     with pytest.raises(ValueError, match="`bias_axes` must name axes of the output 'abd'"):
         layer(np.ones((2, 5, 4), "float32"))
+
+
+def test_a_map_of_policies_takes_names_and_paths_of_any_kind():
+    policies = dtype_policies.DTypePolicyMap("float32", {"dense": "mixed_bfloat16"})
+    layer = layers.Dense(3, dtype=policies, name="dense")
+    layer.build((2, 4))
+    assert layer(np.ones((2, 4), "float32")).dtype == "bfloat16"
+    again = dtype_policies.DTypePolicyMap.from_config(policies.get_config())
+    assert again["dense"].name == "mixed_bfloat16"
+    policies["a (b"] = "bfloat16"  # no regular expression: this path alone
+    assert policies["a (b"].name == "bfloat16"
+    assert policies["other"].name == "float32"
+    for key in (3, None):
+        with pytest.raises(ValueError, match=f"`key` must be a path .* Received: key={key}"):
+            policies[key] = "float32"
+    with pytest.raises(ValueError, match="Cannot interpret the assigned value"):
+        dtype_policies.DTypePolicyMap(policy_map={"dense": "no_policy"})

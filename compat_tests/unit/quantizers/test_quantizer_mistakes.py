@@ -74,10 +74,12 @@ MISTAKES = [
         "DTypePolicyMap: If specified, `policy_map` must be a dict. Received: policy_map=3",
     ),
     Mistake(
-        lambda keras: keras.dtype_policies.DTypePolicyMap(policy_map={"a": 1}).update(a="int8"),
+        lambda keras: keras.dtype_policies.DTypePolicyMap(policy_map={"a": "bfloat16"}).update(
+            a="int8"
+        ),
         ValueError,
         "DTypePolicyMap: a already exist in the DTypePolicyMap, a key must be new. "
-        "Received: key='a', which has the policy 1",
+        "Received: key='a', which has the policy <DTypePolicy \"bfloat16\">",
     ),
     Mistake(
         lambda keras: keras.dtype_policies.DTypePolicyMap("float32").update(a=3),

@@ -1,6 +1,12 @@
-"""The `axis` of the normalization layers: one or several axes of the input."""
+"""What normalization layers check: `axis`, one or several axes of the input, and `epsilon`."""
 
 from __future__ import annotations
+
+from kerasmirror.core import checks
+
+
+def _is_int(value):
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def checked_axis(axis, owner, what):
@@ -8,11 +14,24 @@ def checked_axis(axis, owner, what):
 
     Raises: TypeError with the words `what` for anything else.
     """
-    if isinstance(axis, (list, tuple)):
+    if isinstance(axis, (list, tuple)) and all(_is_int(one) for one in axis):
         return list(axis)
-    if not isinstance(axis, int):
+    if not _is_int(axis):
         raise TypeError(f"{owner}: {what}. Received: axis={axis!r}")
     return axis
+
+
+def checked_epsilon(epsilon, owner):
+    """`epsilon`, a number of at least 0; TypeError for None, ValueError for anything else."""
+    return checks.real_in(
+        epsilon,
+        0,
+        None,
+        "epsilon",
+        owner=owner,
+        expected="a number of at least 0",
+        wrong_type=TypeError if epsilon is None else ValueError,
+    )
 
 
 def check_within(axis, input_shape, owner):

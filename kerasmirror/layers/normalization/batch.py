@@ -10,6 +10,7 @@ from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.layers.input_spec import InputSpec
 from kerasmirror.layers.layer import Layer
+from kerasmirror.layers.normalization.axes import checked_epsilon
 from kerasmirror.layers.weight_options import add_weight_with_options, keep_weight_options
 from kerasmirror.ops.nn.normalization import batch_norm_train
 
@@ -68,15 +69,7 @@ class BatchNormalization(Layer):
             expected="a number between 0 and 1",
             wrong_type=TypeError if momentum is None else ValueError,
         )
-        self.epsilon = checks.real_in(
-            epsilon,
-            0,
-            None,
-            "epsilon",
-            owner="BatchNormalization",
-            expected="a number of at least 0",
-            wrong_type=TypeError if epsilon is None else ValueError,
-        )
+        self.epsilon = checked_epsilon(epsilon, "BatchNormalization")
         self.center = center
         self.scale = scale
         keep_weight_options(

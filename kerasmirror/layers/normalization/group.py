@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from kerasmirror import ops
 from kerasmirror._export import export
+from kerasmirror.core import checks
 from kerasmirror.layers.input_spec import InputSpec
 from kerasmirror.layers.layer import Layer
-from kerasmirror.layers.normalization.axes import check_within
+from kerasmirror.layers.normalization.axes import check_within, checked_epsilon
 from kerasmirror.layers.weight_options import add_weight_with_options, keep_weight_options
 from kerasmirror.ops.nn.normalization import group_norm
 from kerasmirror.ops.tensor import float_tensor
@@ -19,7 +20,8 @@ class GroupNormalization(Layer):
     The channels, `axis`, are `groups` groups of neighbours; mean and var are those of a sample's
     places and a group's channels. -1 groups are as many as channels.
     Shapes: gamma and beta (C,).
-    Raises: ValueError unless the number of channels is a multiple of the number of groups.
+    Raises: ValueError unless the number of channels is a multiple of the number of groups, or for
+    a negative epsilon; TypeError for an axis that is no int.
     Source: Wu and He 2018, https://arxiv.org/abs/1803.08494; Keras 3.15
     `keras.layers.GroupNormalization`.
     """
@@ -49,8 +51,10 @@ class GroupNormalization(Layer):
         self.supports_masking = True
         self.autocast = False
         self.groups = groups
+        if not isinstance(axis, int):
+            checks.fail("GroupNormalization", "axis", "an int", axis, TypeError)
         self.axis = axis
-        self.epsilon = epsilon
+        self.epsilon = checked_epsilon(epsilon, "GroupNormalization")
         self.center = center
         self.scale = scale
         keep_weight_options(

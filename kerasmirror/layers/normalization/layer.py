@@ -7,7 +7,12 @@ import warnings
 from kerasmirror import ops
 from kerasmirror._export import export
 from kerasmirror.layers.layer import Layer
-from kerasmirror.layers.normalization.axes import check_within, checked_axis, sizes_along
+from kerasmirror.layers.normalization.axes import (
+    check_within,
+    checked_axis,
+    checked_epsilon,
+    sizes_along,
+)
 from kerasmirror.layers.weight_options import add_weight_with_options, keep_weight_options
 
 
@@ -17,7 +22,9 @@ class LayerNormalization(Layer):
 
     Shapes: gamma and beta the input's sizes along `axis`. The deprecated `rms_scaling=True` leaves
     out mean and beta.
-    Raises: TypeError for an axis that is no int, ValueError for one that the input does not have.
+    `epsilon` None is that of `keras.config`.
+    Raises: TypeError for an axis that is no int, ValueError for one that the input does not have or
+    a negative epsilon.
     Source: Ba et al. 2016, https://arxiv.org/abs/1607.06450; Keras 3.15
     `keras.layers.LayerNormalization`.
     """
@@ -46,7 +53,7 @@ class LayerNormalization(Layer):
         super().__init__(**kwargs)
         what = "Expected an int or a list/tuple of ints for the argument 'axis'"
         self.axis = checked_axis(axis, "LayerNormalization", what)
-        self.epsilon = epsilon
+        self.epsilon = None if epsilon is None else checked_epsilon(epsilon, "LayerNormalization")
         self.center = center
         self.scale = scale
         self.rms_scaling = rms_scaling
@@ -86,7 +93,9 @@ class LayerNormalization(Layer):
 class RMSNormalization(Layer):
     """`scale * x / sqrt(mean(x^2) + epsilon)`, the mean over `axis` of each sample.
 
-    Shapes: scale the input's sizes along `axis`.
+    Shapes: scale the input's sizes along `axis`. `epsilon` None is that of `keras.config`.
+    Raises: TypeError for an axis that is no int, ValueError for one that the input does not have or
+    a negative epsilon.
     Source: Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467, Equation 4; Keras 3.15
     `keras.layers.RMSNormalization`.
     """
@@ -95,7 +104,7 @@ class RMSNormalization(Layer):
         super().__init__(**kwargs)
         what = "Invalid value for `axis` argument: expected an int or a list/tuple of ints"
         self.axis = checked_axis(axis, "RMSNormalization", what)
-        self.epsilon = epsilon
+        self.epsilon = None if epsilon is None else checked_epsilon(epsilon, "RMSNormalization")
 
     def build(self, input_shape):
         self.axis, shape = sizes_along(self.axis, input_shape, "RMSNormalization")
