@@ -85,6 +85,14 @@ class KerasTensor:
     def ndim(self):
         return len(self._shape)
 
+    @property
+    def _keras_mask(self):  # its name in Keras's guide to masking, as in Tensor
+        return getattr(self, "mask", None)
+
+    @_keras_mask.setter
+    def _keras_mask(self, mask):
+        self.mask = mask
+
     def __array__(self, dtype=None, copy=None):
         raise ValueError(
             "KerasTensor: a placeholder doesn't have any actual numerical value, so NumPy cannot "

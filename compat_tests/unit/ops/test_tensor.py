@@ -313,3 +313,13 @@ def test_ties_share_the_gradient_as_in_tensorflow():
         both = ops.sum(ops.maximum(x, x * 1.0))
     np.testing.assert_array_equal(t.gradient(largest, x), [0.5, 0, 0.5])
     np.testing.assert_array_equal(t.gradient(both, x), [1, 1, 1])
+
+
+def test_placeholders_and_tensors_have_their_mask_under_keras_name():
+    x = kerasmirror.Input((4,), dtype="int32")
+    assert x._keras_mask is None
+    embed = kerasmirror.layers.Embedding(3, 2, mask_zero=True)
+    assert embed(x)._keras_mask.shape == (None, 4)
+    assert ops.convert_to_numpy(embed(np.array([[0, 1]]))._keras_mask).tolist() == [[False, True]]
+    x._keras_mask = mask = KerasTensor((None, 4), "bool")
+    assert x._keras_mask is mask
