@@ -113,3 +113,10 @@ def test_what_complex_numbers_cannot_do_is_refused(name):
     with pytest.raises(error) as raised:
         action()
     assert str(raised.value) == message
+
+
+def test_real_numbers_have_no_imaginary_part_whatever_they_are():
+    x = np.array([1.0, np.nan, np.inf], "float32")
+    np.testing.assert_array_equal(ops.imag(x), [0, 0, 0])
+    np.testing.assert_array_equal(ops.isreal(x), [True, True, True])
+    np.testing.assert_array_equal(ops.isreal(np.array([complex(1, np.nan)])), [False])

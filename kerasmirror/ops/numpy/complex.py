@@ -16,7 +16,7 @@ from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes
 from kerasmirror.ops import shapes
-from kerasmirror.ops.numpy import comparison, elementwise, joining
+from kerasmirror.ops.numpy import comparison, creation, elementwise, joining
 from kerasmirror.ops.tensor import float_tensor, is_complex, is_float, snapshot, to_tensor
 
 _WHOLES = {"float32": "complex64", "float64": "complex128"}
@@ -81,7 +81,7 @@ def real(x):
 def imag(x):
     """The imaginary part; 0 for a real `x`."""
     x = to_tensor(x)
-    return _imag(x) if is_complex(x) else elementwise.multiply(x, to_tensor(0, x.dtype))
+    return _imag(x) if is_complex(x) else creation.zeros_like(x)
 
 
 def _conjugated(x):
@@ -117,8 +117,7 @@ def angle(x):
 @export("ops.isreal", "ops.numpy.isreal")
 def isreal(x):
     """Whether the imaginary part is 0."""
-    x = imag(x)
-    return comparison.logical_or(comparison.equal(x, 0), comparison.isnan(x))
+    return comparison.equal(imag(x), 0)
 
 
 # --- to and from real tensors ---------------------------------------------------------------

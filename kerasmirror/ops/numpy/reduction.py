@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from kerasmirror._export import export
@@ -53,19 +55,21 @@ def _spread(k, dy, shape, axes):
 
 @primitive("sum", spec=_spec, tangent=tangents.linear)
 def _sum(k, x, *, axes, keepdims):
-    shape = x.shape
-    return k.sum(x, axes, keepdims), lambda dy, needs: (_spread(k, dy, shape, axes),)
+    return k.sum(x, axes, keepdims), functools.partial(_sum_backward, k, x.shape, axes)
+
+
+def _sum_backward(k, shape, axes, dy, needs):
+    return (_spread(k, dy, shape, axes),)
 
 
 @primitive("mean", spec=_spec, tangent=tangents.linear)
 def _mean(k, x, *, axes, keepdims):
-    shape = x.shape
+    return k.mean(x, axes, keepdims), functools.partial(_mean_backward, k, x.shape, axes)
 
-    def backward(dy, needs):
-        share = k.map_scalar(scalar.divide, dy, _count(shape, axes))
-        return (_spread(k, share, shape, axes),)
 
-    return k.mean(x, axes, keepdims), backward
+def _mean_backward(k, shape, axes, dy, needs):
+    share = k.map_scalar(scalar.divide, dy, _count(shape, axes))
+    return (_spread(k, share, shape, axes),)
 
 
 def _count(shape, axes):
@@ -108,30 +112,24 @@ def _prod(k, x, *, axes, keepdims):
 @export("ops.sum", "ops.numpy.sum")
 def sum(x, axis=None, keepdims=False):
     """The sum over `axis`."""
-    x = widened(x)
-    return _sum(
-        x, axes=shapes.canonical_axes(axis, len(x.shape), "keras.ops.sum"), keepdims=keepdims
-    )
+    return _reduced(_sum, widened(x), axis, keepdims, "keras.ops.sum")
 
 
 @export("ops.mean", "ops.numpy.mean")
 def mean(x, axis=None, keepdims=False):
     """The mean over `axis`; whole numbers give float32."""
-    if type(x) is not Tensor:
+    if type(x) is not Tensor or x.data.dtype.kind != "f":
         x = to_tensor(x)
-    if x.data.dtype.kind != "f" if type(x) is Tensor else not is_float(x):
-        return _mean_of_others(x, axis, keepdims)
-    return _mean(
-        x, axes=shapes.canonical_axes(axis, len(x.shape), "keras.ops.mean"), keepdims=keepdims
-    )
+        if not is_float(x) and not is_complex(x):
+            x = to_tensor(x, dtypes.result_type(x.dtype, "float32"))
+    return _reduced(_mean, x, axis, keepdims, "keras.ops.mean")
 
 
-def _mean_of_others(x, axis, keepdims):
-    if not is_float(x) and not is_complex(x):
-        x = to_tensor(x, dtypes.result_type(x.dtype, "float32"))
-    return _mean(
-        x, axes=shapes.canonical_axes(axis, len(x.shape), "keras.ops.mean"), keepdims=keepdims
-    )
+def _reduced(run, x, axis, keepdims, owner):
+    """`run` over the canonical axes of `axis`, found in a short way for one axis of a tensor."""
+    if type(axis) is int and type(x) is Tensor and 0 <= axis < x.data.ndim:
+        return run(x, axes=(axis,), keepdims=keepdims)
+    return run(x, axes=shapes.canonical_axes(axis, len(x.shape), owner), keepdims=keepdims)
 
 
 @export("ops.var", "ops.numpy.var")
