@@ -14,10 +14,25 @@ _COMMANDS = {
     "experiment": (experiment, "train networks of the paper's kind in both packages, with records"),
 }
 
+_INTERRUPTED = 130  # as shells tell the signal
+
 
 def main(arguments=None):
-    """Run the command that `arguments` (default: the command line) name; gives its exit status."""
+    """Run the command that `arguments` (default: the command line) name; gives its exit status.
+
+    Ctrl-C ends it with status 130; what a script does on Ctrl-C under `run` is its own affair.
+    """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return _command(arguments)
+    except KeyboardInterrupt:
+        if arguments[:1] == ["run"]:
+            raise
+        print(f"{arguments[0]}: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _command(arguments):
     if arguments[:1] == ["parity"]:
         return parity.main(arguments[1:])  # it has a parser of its own, --help included
     parser = argparse.ArgumentParser(

@@ -65,8 +65,8 @@ def test_info_as_json_has_the_numbers_of_the_kernels(capsys):
         (["info", "--jsno"], "unrecognized arguments: --jsno"),
         (
             ["warm", "dense", "conv"],
-            "SUBJECT must be one of dense, convolution, normalization, activations, losses, "
-            "optimizers, initializers. Received: conv",
+            "SUBJECT must be one of dense, convolution, normalization, sequences, activations, "
+            "losses, optimizers, initializers. Received: conv",
         ),
     ],
 )

@@ -65,6 +65,7 @@ def run(options, parser):
             _print_list(console, read_records(options.folder))
             return 0
         if options.id:
+            _refuse_settings(options, parser)
             return _again(options, console)
         return _new(options, parser, console)
     except (ValueError, TypeError, OSError, ImportError) as error:
@@ -89,6 +90,7 @@ def _check(experiment):
     """Raise StructureError now, rather than after other experiments have run for hours."""
     settings = experiment.settings()
     weights = networks.initial_weights(kerasmirror, settings)
+    networks.optimizer_of(kerasmirror, settings)
     classes = data_sets.CLASSES[experiment.data]
     if not weights or weights[-1].shape[-1] != classes:
         raise networks.StructureError(
@@ -112,8 +114,21 @@ def _new(options, parser, console):
     return 0
 
 
+def _refuse_settings(options, parser):
+    """End with an error if there is more than --id says: a record has its own settings."""
+    given = [n for n in (*_SETTINGS, "momentum") if getattr(options, n) is not None]
+    more = [*options.structures, *(f"--{name.replace('_', '-')}" for name in given)]
+    if more:
+        parser.error(f"--id must come without STRUCTURE and settings. Received: {' '.join(more)}")
+
+
 def _again(options, console):
-    old = read_record(Path(options.folder) / f"{options.id}.json")
+    path = Path(options.folder) / f"{options.id}.json"
+    if not path.is_file():
+        raise ValueError(
+            f"--id must be that of a record in {options.folder}. Received: {options.id}"
+        )
+    old = read_record(path)
     with _sides(options) as (sides, real):
         sides = [side for side in sides if side in old.results]
         if not sides:

@@ -217,6 +217,12 @@ def _built(keras, settings):
     )
 
 
+def optimizer_of(keras, settings):
+    """The optimizer that an experiment names, with its options."""
+    options = {"learning_rate": settings["learning_rate"], **settings["optimizer_options"]}
+    return keras.optimizers.get({"class_name": settings["optimizer"], "config": options})
+
+
 def train(keras, settings, weights, train_data, test_data):
     """Train and evaluate as an experiment says, from `weights`; gives what is measured.
 
@@ -226,12 +232,7 @@ def train(keras, settings, weights, train_data, test_data):
     keras.utils.set_random_seed(settings["seed"])
     model = _built(keras, settings)
     model.set_weights(weights)
-    optimizer = keras.optimizers.get(
-        {
-            "class_name": settings["optimizer"],
-            "config": {"learning_rate": settings["learning_rate"], **settings["optimizer_options"]},
-        }
-    )
+    optimizer = optimizer_of(keras, settings)
     loss, metrics = "sparse_categorical_crossentropy", ["accuracy"]
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
     size = settings["batch_size"]

@@ -179,6 +179,8 @@ def test_the_command_runs_lists_and_repeats(in_folder, capsys):
          "made, expected at position 5.\n  F();D(3,sm)\n      ^\n"),
         (["F();D(10,sm)", "--epochs", "0"], "experiment: Experiment: `epochs` must be an int of at "
          "least 1. Received: epochs=0\n"),
+        (["F();D(10,sm)", "--momentum", "0.9"], "experiment: Adam: unknown arguments "
+         "{'momentum': 0.9}\n"),
     ],
 )  # fmt: skip
 def test_mistakes_on_the_command_line_are_one_message(in_folder, capsys, arguments, message):
@@ -189,11 +191,21 @@ def test_mistakes_on_the_command_line_are_one_message(in_folder, capsys, argumen
 
 def test_an_unknown_id_and_no_structure_are_told(in_folder, capsys):
     assert main(["experiment", "--id", "0123"]) == 2
-    assert "No such file" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "experiment: --id must be that of a record in experiments. Received: 0123\n"
+    )
     with pytest.raises(SystemExit) as stopped:
         main(["experiment"])
     assert stopped.value.code == 2
     assert "STRUCTURE, --id or --list is needed" in capsys.readouterr().err
+
+
+def test_an_id_comes_alone(in_folder, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["experiment", "F();D(10,sm)", "--id", "0123", "--batch-size", "8"])
+    assert stopped.value.code == 2
+    err = capsys.readouterr().err
+    assert "without STRUCTURE and settings. Received: F();D(10,sm) --batch-size\n" in err
 
 
 def test_a_real_keras_that_is_not_there_is_told(in_folder, capsys, monkeypatch):
