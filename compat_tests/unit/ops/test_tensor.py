@@ -323,3 +323,17 @@ def test_placeholders_and_tensors_have_their_mask_under_keras_name():
     assert ops.convert_to_numpy(embed(np.array([[0, 1]]))._keras_mask).tolist() == [[False, True]]
     x._keras_mask = mask = KerasTensor((None, 4), "bool")
     assert x._keras_mask is mask
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        ((1.5,), "`kth` must be an int. Received: kth=1.5"),
+        (([1],), r"`kth` must be an int. Received: kth=\[1\]"),
+        ((3,), r"`kth` must be within \[-3, 3\). Received: kth=3"),
+        ((0, 4), r"`axis` must be within \[-2, 2\)"),
+    ],
+)
+def test_argpartition_says_what_is_wrong(arguments, text):
+    with pytest.raises(ValueError, match=f"keras.ops.argpartition: {text}"):
+        ops.argpartition(np.zeros((2, 3)), *arguments)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 
 from kerasmirror._export import export
@@ -73,11 +75,13 @@ def argpartition(x, kth, axis=-1):
     """Positions along `axis` such that the `kth` value is in its place, smaller ones before it.
 
     The positions sort `x` in full, which is one of the orders that do.
-    Raises: ValueError for a `kth` outside the axis.
+    Raises: ValueError for a `kth` that is no int or outside the axis.
     """
     x = to_tensor(x)
-    if isinstance(kth, (tuple, list)):
+    if not isinstance(kth, Integral):
         raise ValueError(f"keras.ops.argpartition: `kth` must be an int. Received: kth={kth}")
+    if axis is not None and x.shape:
+        axis = shapes.canonical_axis(axis, len(x.shape), "keras.ops.argpartition")
     size = shapes.size_of(x.shape) if axis is None else x.shape[axis] if x.shape else 1
     if isinstance(x, Tensor) and not -size <= kth < size:
         raise ValueError(
