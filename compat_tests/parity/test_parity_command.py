@@ -105,6 +105,14 @@ def test_a_script_may_train_on_a_dataset(data, tmp_path, capsys):
     assert "Both packages agree." in capsys.readouterr().out
 
 
+def test_a_script_that_ends_before_it_trains_is_told(tmp_path, capsys):
+    script = tmp_path / "script.py"
+    script.write_text("import sys\nsys.exit(3)\n")
+    assert main(["parity", str(script)]) == 2
+    err = capsys.readouterr().err
+    assert err == "parity: the script ended before it trained, status 3\n"
+
+
 @pytest.mark.parametrize("data", ["x", "data.map(lambda a, b: (a, b, b)).batch(8)", "{'a': x}, x"])
 def test_other_data_of_a_script_are_told(data, tmp_path, capsys):
     script = tmp_path / "script.py"

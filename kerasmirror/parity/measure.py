@@ -60,6 +60,8 @@ def _run_script(keras, target):
         names = runpy.run_path(target["file"], run_name="__main__")
     except _Captured:
         return found
+    except SystemExit as end:
+        raise ValueError(f"parity: the script ended before it trained, status {end.code}") from None
     finally:
         keras.Model.fit, sys.argv = before, arguments
     models = [value for value in names.values() if isinstance(value, keras.Model)]
