@@ -203,6 +203,7 @@ def _window(window, sequence_length, fft_length, dtype, owner):
 
 
 def _check_lengths(sequence_length, fft_length, owner):
+    positive_step(sequence_length, owner, "sequence_length")
     if fft_length < sequence_length:
         raise ValueError(
             f"{owner}: `fft_length` must equal or be larger than `sequence_length`. "

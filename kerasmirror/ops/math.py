@@ -186,12 +186,11 @@ def cdist(x, y):
     return elementwise.sqrt(reduction.sum(elementwise.square(apart), -1))
 
 
-def positive_step(value, owner):
-    """`value`, a `sequence_stride`, which must be an int of at least 1."""
+def positive_step(value, owner, name="sequence_stride"):
+    """`value`, the argument called `name`, which must be an int of at least 1."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise ValueError(
-            f"{owner}: `sequence_stride` must be a positive integer. "
-            f"Received: sequence_stride={value!r}"
+            f"{owner}: `{name}` must be a positive integer. Received: {name}={value!r}"
         )
     return int(value)
 
@@ -206,6 +205,7 @@ def extract_sequences(x, sequence_length, sequence_stride):
             f"Received: x.shape={tuple(x.shape)}"
         )
     sequence_stride = positive_step(sequence_stride, "keras.ops.extract_sequences")
+    positive_step(sequence_length, "keras.ops.extract_sequences", "sequence_length")
     size = x.shape[-1]
     if size is None:
         return KerasTensor((*x.shape[:-1], None, sequence_length), x.dtype)

@@ -96,3 +96,15 @@ def test_short_time_transforms_match_keras(window, center, sequence, stride, siz
     finite = np.isfinite(theirs)
     np.testing.assert_array_equal(np.isfinite(ours), finite)
     np.testing.assert_allclose(ours[finite], theirs[finite], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("length", [0, -1, 1.5, True])
+def test_windows_have_a_positive_length(length):
+    x = np.zeros(8, "float32")
+    text = f"`sequence_length` must be a positive integer. Received: sequence_length={length}"
+    with pytest.raises(ValueError, match=f"keras.ops.extract_sequences: {text}"):
+        ops.extract_sequences(x, length, 1)
+    with pytest.raises(ValueError, match=f"keras.ops.stft: {text}"):
+        ops.stft(x, length, 1, 4)
+    with pytest.raises(ValueError, match=f"keras.ops.istft: {text}"):
+        ops.istft((x[None, :3], x[None, :3]), length, 1, 4)
