@@ -271,7 +271,8 @@ def sparsemax(x, axis=-1):
 
 def fusable(activation):
     """What a layer's fused primitive computes for `activation`: "linear", "relu", or None."""
-    if activation is relu or activation is nn.relu:
+    # Public operations are wrapped, so that calls on placeholders are noted (ops/recording.py).
+    if activation is relu or getattr(activation, "__wrapped__", activation) is nn.relu:
         return "relu"
     return "linear" if activation is linear or activation is None else None
 
@@ -327,4 +328,6 @@ _NOT_ACTIVATIONS = {"get", "serialize", "deserialize"}
 
 
 def _public(name):
-    return None if name in _NOT_ACTIVATIONS else _export.lookup(f"activations.{name}")
+    if not isinstance(name, str) or name in _NOT_ACTIVATIONS:
+        return None  # of a lambda, its code stands in the place of a name
+    return _export.lookup(f"activations.{name}")

@@ -275,7 +275,7 @@ CASES = [
     LayerCase("group-normalization-axis", layer("GroupNormalization", 3, axis=1), IMAGE),
     LayerCase(
         "spectral-normalization",
-        lambda keras: keras.layers.SpectralNormalization(keras.layers.Dense(5)),
+        lambda keras: keras.layers.SpectralNormalization(keras.layers.Dense(5, name="inner")),
         (4, 7),
         BOTH,
         tolerance=1e-4,

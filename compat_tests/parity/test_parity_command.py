@@ -79,6 +79,7 @@ def test_the_command_tells_a_disagreement_by_its_status(capsys):
     assert "forward pass of Dense 'hidden'" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_script_is_compared_by_the_model_that_it_trains(capsys):
     script = Path(FILE).parents[1] / "keras_scripts" / "custom_layers.py"
     assert main(["parity", str(script), "--steps", "3"]) == 0
@@ -97,6 +98,7 @@ model.fit({})
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["data.batch(8).prefetch(2)", "data.batch(8).repeat()"])
 def test_a_script_may_train_on_a_dataset(data, tmp_path, capsys):
     script = tmp_path / "script.py"
@@ -186,6 +188,7 @@ def test_bad_arguments_raise_their_messages():
         compare(parity_models.small, backend="theano")
 
 
+@pytest.mark.slow
 def test_a_curve_that_magnifies_roundings_is_judged_by_keras_itself(parity_report):
     # A rate of 1 lets every rounding grow until the two curves have nothing to do with each other.
     optimizer = {"class_name": "Adam", "config": {"learning_rate": 1.0}}

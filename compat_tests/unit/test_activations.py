@@ -75,9 +75,12 @@ def test_registered_functions_are_found_by_name():
     assert activations.deserialize("plain", {"plain": plain}) is plain
 
 
-def test_a_lambda_cannot_be_serialized():
-    with pytest.raises(ValueError, match="a lambda has no name to save it by"):
-        activations.serialize(lambda x: x)
+def test_a_lambda_is_serialized_as_code_with_a_warning():
+    with pytest.warns(UserWarning, match="a lambda has no name to save it by"):
+        config = activations.serialize(lambda x: x)
+    assert config["class_name"] == "__lambda__"
+    with pytest.raises(ValueError, match="safe_mode"):
+        activations.deserialize(config)
 
 
 def test_layers_recognise_what_they_can_fuse():

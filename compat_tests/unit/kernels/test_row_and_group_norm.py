@@ -5,7 +5,9 @@ import pytest
 
 from kerasmirror import ops
 from kerasmirror.autodiff.gradcheck import check_gradients
-from kerasmirror.kernels.cpu import group_norm, row_norm, threads
+from kerasmirror.kernels.cpu import threads
+from kerasmirror.kernels.cpu.group_norm import group_norm, group_norm_grad
+from kerasmirror.kernels.cpu.row_norm import row_norm, row_norm_grad
 from kerasmirror.ops.nn.normalization import group_norm as group_norm_op
 
 
@@ -23,7 +25,7 @@ def test_rows_are_normalized(rng, rows, n, centred):
     x = rng.normal(3.0, 2.0, (rows, n)).astype("float32")
     gamma, beta = (rng.normal(size=n).astype("float32") for _ in range(2))
     for vectors in ((gamma, beta), (None, None), (gamma, None)):
-        y, _, _ = row_norm.row_norm(x, *vectors, 1e-3, centred)
+        y, _, _ = row_norm(x, *vectors, 1e-3, centred)
         assert y.dtype == x.dtype
         np.testing.assert_allclose(
             y, expected_rows(x, *vectors, 1e-3, centred), rtol=2e-5, atol=2e-5
@@ -32,7 +34,7 @@ def test_rows_are_normalized(rng, rows, n, centred):
 
 def test_a_mean_far_larger_than_the_deviation_costs_no_digits(rng):
     x = (1e4 + rng.normal(size=(4, 256))).astype("float32")
-    y, _, _ = row_norm.row_norm(x, None, None, 1e-5, True)
+    y, _, _ = row_norm(x, None, None, 1e-5, True)
     np.testing.assert_allclose(y, expected_rows(x, None, None, 1e-5, True), atol=2e-3)
     assert not np.isnan(y).any()
 
@@ -60,7 +62,7 @@ def test_groups_of_channels_are_normalized(rng, groups):
     x = rng.normal(3.0, 2.0, (5, 21, 6)).astype("float32")
     gamma, beta = (rng.normal(size=6).astype("float32") for _ in range(2))
     for vectors in ((gamma, beta), (None, None), (None, beta)):
-        y, _, _ = group_norm.group_norm(x, *vectors, groups, 1e-3)
+        y, _, _ = group_norm(x, *vectors, groups, 1e-3)
         expected = expected_groups(x, *vectors, groups, 1e-3)
         np.testing.assert_allclose(y, expected, rtol=2e-5, atol=2e-5)
 
@@ -76,14 +78,14 @@ def test_the_number_of_threads_changes_nothing(rng):
     samples, dsamples = (a.reshape(20, 25, 96) for a in (x, dy))
 
     def everything():
-        y, mean, inverse = row_norm.row_norm(x, None, None, 1e-3, True)
-        grads = row_norm.row_norm_grad(dy, x, mean, inverse, None, True)
-        z, mean, inverse = group_norm.group_norm(samples, None, None, 4, 1e-3)
+        y, mean, inverse = row_norm(x, None, None, 1e-3, True)
+        grads = row_norm_grad(dy, x, mean, inverse, None, True)
+        z, mean, inverse = group_norm(samples, None, None, 4, 1e-3)
         return [
             y,
             *grads,
             z,
-            *group_norm.group_norm_grad(dsamples, samples, mean, inverse, None, 4),
+            *group_norm_grad(dsamples, samples, mean, inverse, None, 4),
         ]
 
     before = threads.thread_count()
