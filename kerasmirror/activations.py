@@ -304,7 +304,7 @@ def get(identifier):
 def serialize(activation):
     """The activation's name, or a config where a name alone does not find it.
 
-    Raises: ValueError for a lambda, which has no name.
+    A lambda has no name: its config holds its code, which loads with `safe_mode=False` only.
     """
     config = serialize_keras_object(activation)
     if not isinstance(activation, types.FunctionType):
