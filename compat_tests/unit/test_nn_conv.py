@@ -210,11 +210,11 @@ def test_conv_says_what_is_wrong_with_a_shape():
         ops.conv(np.ones((2, 8, 8, 3)), np.ones((3, 3, 2, 4)))
     assert str(error.value) == message
     message = (
-        "ops.conv: `inputs` must have one or two spatial axes; convolutions over three are not "
-        "supported. Received: inputs.shape=(1, 4, 4, 4, 1)"
+        "ops.depthwise_conv: `inputs` must have one or two spatial axes; convolutions over three "
+        "are not supported. Received: inputs.shape=(1, 4, 4, 4, 1)"
     )
     with pytest.raises(ValueError) as error:
-        ops.conv(np.ones((1, 4, 4, 4, 1)), np.ones((2, 2, 2, 1, 1)))
+        ops.depthwise_conv(np.ones((1, 4, 4, 4, 1)), np.ones((2, 2, 2, 1, 1)))
     assert str(error.value) == message
     with pytest.raises(ValueError, match=r"ops\.depthwise_conv: input channels must match the"):
         ops.depthwise_conv(np.ones((2, 8, 8, 3)), np.ones((3, 3, 2, 1)))

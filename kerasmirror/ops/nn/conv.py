@@ -1,4 +1,4 @@
-"""Convolutions: cross-correlation, depthwise, separable and transposed, of one or two axes.
+"""Convolutions: cross-correlation (of one to three axes), depthwise, separable and transposed.
 
 Letters: N batch, H W height and width, C channels, R S window, P Q output size, F filters.
 Kernels know 2D and channels last only; 1D is 2D with H = 1, channels first is transposed here.
@@ -16,6 +16,7 @@ from kerasmirror.core import checks
 from kerasmirror.core.config import image_data_format as default_format
 from kerasmirror.core.config import standardize_data_format
 from kerasmirror.kernels.geometry import ConvGeometry, window_output
+from kerasmirror.ops.nn import volumes
 from kerasmirror.ops.nn.dense import windowed_tangent
 from kerasmirror.ops.nn.layout import from_2d, to_2d
 from kerasmirror.ops.nn.precision import narrowed, same_float_dtype, widened
@@ -25,11 +26,11 @@ from kerasmirror.ops.nn.precision import narrowed, same_float_dtype, widened
 def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):
     """Cross-correlation: `y[n,p,f] = sum over r,c of x[n, p*stride+r*dilation-pad, c] * w[r,c,f]`.
 
-    One spatial axis is written above; with two, r and p have a companion each.
+    One spatial axis is written above; with two or three, r and p have companions.
     Shapes (channels last): inputs (N, H, W, C) or (N, W, C), kernel (R, S, C / groups, F) or
-    (S, C / groups, F), result (N, P, Q, F) or (N, Q, F).
+    (S, C / groups, F), result (N, P, Q, F) or (N, Q, F); with an axis more in front for volumes.
     Raises: ValueError for a bad stride, dilation or padding, a window that does not fit into the
-    inputs, or channels that the kernel's do not divide. 3D is not supported.
+    inputs, or channels that the kernel's do not divide.
     Source: Keras 3.15 `keras.ops.conv`. Strides and dilations above 1 may go together here.
     """
     inputs, kernel = same_float_dtype(inputs, kernel)
@@ -37,6 +38,8 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     if list in map(type, options):
         options = [tuple(value) if type(value) is list else value for value in options]
     settled = _settled_conv(tuple(inputs.shape), tuple(kernel.shape), *options, default_format())
+    if "windows" in settled:
+        return volumes.conv_volume(inputs, kernel, rule=conv2d_bias_activation, **settled)
     return conv2d_bias_activation(inputs, kernel, None, **settled)
 
 
@@ -46,10 +49,16 @@ def _settled_conv(input_shape, kernel_shape, strides, padding, data_format, dila
     owner = "ops.conv"
     channels_first = standardize_data_format(data_format or default, owner) == "channels_first"
     padding = checks.padding(padding, owner=owner)
-    geometry = conv_geometry(
-        input_shape, kernel_shape, strides, padding, channels_first, dilation_rate, owner=owner
-    )
-    return {"geometry": geometry, "channels_first": channels_first}
+    arguments = (input_shape, kernel_shape, strides, padding, channels_first, dilation_rate)
+    if len(input_shape) == 5:
+        stride, dilation, groups, windows = _conv_windows(*arguments, owner)
+        pad, out_size = (tuple(part) for part in zip(*((p, o) for o, p in windows), strict=True))
+        return {
+            "windows": (stride, pad, dilation, out_size),
+            "geometry": _as_2d(stride[1:], pad[1:], dilation[1:], groups, out_size[1:]),
+            "channels_first": channels_first,
+        }
+    return {"geometry": conv_geometry(*arguments, owner=owner), "channels_first": channels_first}
 
 
 @export("ops.depthwise_conv", "ops.nn.depthwise_conv")
@@ -114,16 +123,20 @@ def conv_transpose(
     inputs, kernel = same_float_dtype(inputs, kernel)
     channels_first = standardize_data_format(data_format, owner) == "channels_first"
     padding = checks.padding(padding, owner=owner)
-    size, geometry = transpose_geometry(
-        inputs.shape,
-        kernel.shape,
-        strides,
-        padding,
-        output_padding,
-        channels_first,
-        dilation_rate,
-        owner=owner,
-    )
+    options = (strides, padding, output_padding, channels_first, dilation_rate)
+    if len(inputs.shape) == 5:
+        windows = _transpose_windows(inputs.shape, kernel.shape, *options, owner)
+        stride, dilation, pad, size, spatial = windows
+        layers = _as_2d(stride[1:], pad[1:], dilation[1:], 1, spatial[1:])
+        return volumes.conv_transpose_volume(
+            inputs,
+            kernel,
+            rule=conv2d_transpose_bias_activation,
+            windows=windows,
+            geometry=layers,
+            channels_first=channels_first,
+        )
+    size, geometry = transpose_geometry(inputs.shape, kernel.shape, *options, owner=owner)
     return conv2d_transpose_bias_activation(
         inputs, kernel, None, size=size, geometry=geometry, channels_first=channels_first
     )
@@ -175,7 +188,26 @@ def transpose_geometry(
     owner,
 ):
     """Result size (H, W) of a transposed convolution and the geometry of the one it transposes."""
-    rank = _checked_rank(input_shape, kernel_shape, owner)
+    _checked_rank(input_shape, kernel_shape, owner)
+    options = (strides, padding, output_padding, channels_first, dilation_rate)
+    windows = _transpose_windows(input_shape, kernel_shape, *options, owner)
+    stride, dilation, pad, sizes, spatial = windows
+    return sizes, _as_2d(stride, pad, dilation, 1, spatial)
+
+
+def _transpose_windows(
+    input_shape,
+    kernel_shape,
+    strides,
+    padding,
+    output_padding,
+    channels_first,
+    dilation_rate,
+    owner,
+):
+    """(strides, dilations, paddings, result's sizes, inputs' sizes) of a transposed convolution."""
+    volumes_too = owner == "ops.conv_transpose"
+    rank = _checked_rank(input_shape, kernel_shape, owner, volumes_too)
     stride = checks.int_tuple(strides, rank, "strides", owner=owner)
     dilation = checks.int_tuple(dilation_rate, rank, "dilation_rate", owner=owner)
     extra = (None,) * rank
@@ -204,8 +236,7 @@ def transpose_geometry(
                 f"size {tuple(spatial)}. Received: output_padding={output_padding!r}, which gives "
                 f"{sizes} with strides={stride}"
             )
-    geometry = _as_2d(stride, [pad for _, pad in windows], dilation, 1, tuple(spatial))
-    return sizes, geometry
+    return stride, dilation, [pad for _, pad in windows], sizes, tuple(spatial)
 
 
 def _transposed_size(size, window, stride, dilation, extra, padding):
@@ -217,14 +248,14 @@ def _transposed_size(size, window, stride, dilation, extra, padding):
     return size * stride if extra is None else (size - 1) * stride + reach % 2 + extra
 
 
-def _checked_rank(input_shape, kernel_shape, owner):
+def _checked_rank(input_shape, kernel_shape, owner, volumes_too=False):
     rank = len(input_shape) - 2
-    if rank == 3:
+    if rank == 3 and not volumes_too:
         raise ValueError(
             f"{owner}: `inputs` must have one or two spatial axes; convolutions over three are "
             f"not supported. Received: inputs.shape={tuple(input_shape)}"
         )
-    if rank not in (1, 2):
+    if rank not in (1, 2, 3):
         raise ValueError(
             f"{owner}: `inputs` must have 3 or 4 axes (batch, one or two spatial, channels). "
             f"Received: inputs.shape={tuple(input_shape)}"
@@ -241,7 +272,18 @@ def _checked_rank(input_shape, kernel_shape, owner):
 def _conv_geometry(
     input_shape, kernel_shape, strides, padding, channels_first, dilation_rate, owner
 ):
-    rank = _checked_rank(input_shape, kernel_shape, owner)
+    arguments = (input_shape, kernel_shape, strides, padding, channels_first, dilation_rate)
+    _checked_rank(input_shape, kernel_shape, owner)
+    stride, dilation, groups, windows = _conv_windows(*arguments, owner)
+    out_size = tuple(out for out, _ in windows)
+    return _as_2d(stride, [pad for _, pad in windows], dilation, groups, out_size)
+
+
+def _conv_windows(
+    input_shape, kernel_shape, strides, padding, channels_first, dilation_rate, owner
+):
+    """(strides, dilations, groups, (output size, padding) of each axis) of a convolution."""
+    rank = _checked_rank(input_shape, kernel_shape, owner, volumes_too=owner == "ops.conv")
     stride = checks.int_tuple(strides, rank, "strides", owner=owner)
     dilation = checks.int_tuple(dilation_rate, rank, "dilation_rate", owner=owner)
     channels = input_shape[1 if channels_first else -1]
@@ -260,7 +302,7 @@ def _conv_geometry(
             f"Received: inputs.shape={input_shape}, kernel.shape={kernel_shape}, "
             f"dilation_rate={dilation}, padding={padding!r}"
         )
-    return _as_2d(stride, [pad for _, pad in windows], dilation, groups, out_size)
+    return stride, dilation, groups, windows
 
 
 def _as_2d(stride, pad, dilation, groups, out_size):
