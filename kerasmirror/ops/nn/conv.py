@@ -52,7 +52,7 @@ def _settled_conv(input_shape, kernel_shape, strides, padding, data_format, dila
     arguments = (input_shape, kernel_shape, strides, padding, channels_first, dilation_rate)
     if len(input_shape) == 5:
         stride, dilation, groups, windows = _conv_windows(*arguments, owner)
-        pad, out_size = (tuple(part) for part in zip(*((p, o) for o, p in windows), strict=True))
+        out_size, pad = zip(*windows, strict=True)
         return {
             "windows": (stride, pad, dilation, out_size),
             "geometry": _as_2d(stride[1:], pad[1:], dilation[1:], groups, out_size[1:]),
@@ -206,8 +206,7 @@ def _transpose_windows(
     owner,
 ):
     """(strides, dilations, paddings, result's sizes, inputs' sizes) of a transposed convolution."""
-    volumes_too = owner == "ops.conv_transpose"
-    rank = _checked_rank(input_shape, kernel_shape, owner, volumes_too)
+    rank = _checked_rank(input_shape, kernel_shape, owner, volumes_too=True)
     stride = checks.int_tuple(strides, rank, "strides", owner=owner)
     dilation = checks.int_tuple(dilation_rate, rank, "dilation_rate", owner=owner)
     extra = (None,) * rank
@@ -283,7 +282,7 @@ def _conv_windows(
     input_shape, kernel_shape, strides, padding, channels_first, dilation_rate, owner
 ):
     """(strides, dilations, groups, (output size, padding) of each axis) of a convolution."""
-    rank = _checked_rank(input_shape, kernel_shape, owner, volumes_too=owner == "ops.conv")
+    rank = _checked_rank(input_shape, kernel_shape, owner, volumes_too=True)
     stride = checks.int_tuple(strides, rank, "strides", owner=owner)
     dilation = checks.int_tuple(dilation_rate, rank, "dilation_rate", owner=owner)
     channels = input_shape[1 if channels_first else -1]
