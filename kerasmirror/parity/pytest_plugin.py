@@ -10,6 +10,7 @@ import functools
 
 import pytest
 
+from kerasmirror.parity import assert_parity as _assert_parity
 from kerasmirror.parity import compare
 from kerasmirror.parity.peer import RealKeras
 
@@ -34,10 +35,6 @@ def parity_report(real_keras):
 
 
 @pytest.fixture
-def assert_parity(parity_report):
+def assert_parity(real_keras):
     """The same, failing with the table if the two packages differ; gives the report."""
-
-    def check(build, data=None, **options):
-        return parity_report(build, data, **options).check()
-
-    return check
+    return functools.partial(_assert_parity, real=real_keras)

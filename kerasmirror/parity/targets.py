@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kerasmirror.experiments import data as data_sets
 from kerasmirror.experiments import networks, paper
 
-_SHAPES = {"olivetti": (64, 64, 1), "mnist": (28, 28, 1), "cifar": (32, 32, 3)}
 _USUAL_SHAPE = (28, 28, 1)
 
 
@@ -26,7 +26,7 @@ def resolve(text, input_shape=None):
     Raises: TargetError; StructureError for a structure that cannot be read.
     """
     if text in paper.ROWS:
-        shape = _SHAPES[text.split(":")[0]]
+        shape = data_sets.INPUT_SHAPES[paper.experiment_of(text)["data"]]
         return _structure(paper.structure(text), shape)
     if "(" in text:
         return _structure(networks.canonical(text), input_shape or _USUAL_SHAPE)

@@ -78,7 +78,6 @@ _REDUCTIONS = {
     "reduce_std": ops.std,
     "reduce_variance": ops.var,
     "reduce_logsumexp": ops.logsumexp,
-    "count_nonzero": ops.count_nonzero,
 }
 for _name, _op in _REDUCTIONS.items():
     globals()[_name] = _reduction(_op)
