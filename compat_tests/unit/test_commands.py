@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cases import paper
 
@@ -151,3 +152,19 @@ def test_after_warm_the_papers_networks_compile_nothing(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert sorted(compiled_in(tmp_path) - kernels) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a child starts with nothing")
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("kerasmirror.commands.machine", "peak_memory"),
+        ("kerasmirror.parity.measure", "_peak_memory"),
+    ],
+)
+def test_peak_memory_is_that_of_the_process_and_not_of_its_parent(module, name):
+    held = np.ones(2**26)  # 512 MiB, which a child would count as its own
+    asking = f"import importlib; print(importlib.import_module({module!r}).{name}())"
+    done = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 10 * 2**20 < int(done.stdout) < held.nbytes / 2
