@@ -2,7 +2,7 @@
 
 import importlib
 
-_DEVICES = ("cpu",)
+_DEVICES = ("cpu", "cuda")
 
 
 def for_device(device):

@@ -1,20 +1,11 @@
-"""The CPU's kernels as one flat namespace: the public names (`__all__`) of each file here."""
+"""The CPU's kernels as one flat namespace: see `namespace.py`."""
 
 import functools
-import importlib
-import pkgutil
+
+from .. import namespace
 
 
 @functools.cache
 def load():
     """Import every file here and gather their public names; two files may not share one."""
-    owners = {}
-    for info in sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name):
-        module = importlib.import_module(f"{__name__}.{info.name}")
-        for name in getattr(module, "__all__", ()):
-            if name in owners:
-                files = f"{owners[name]}.py and {info.name}.py"
-                raise ImportError(f"kernels.cpu: `{name}` is exported by both {files}")
-            owners[name] = info.name
-            globals()[name] = getattr(module, name)
-    return sorted(owners)
+    return namespace.gather(globals())

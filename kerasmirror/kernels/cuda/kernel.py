@@ -1,0 +1,116 @@
+"""@kernel: a plain function compiled for the GPU, with the types that it takes.
+
+    @kernel("T* T* i4", T="f4 f8")
+    def _double(x, y, n):
+        i = grid_index()
+        if i < n:
+            y[i] = x[i] + x[i]
+
+A signature has one word for each argument: "f4*" is a pointer to float32 values, "i4" an int32
+number. Every name given with a list of types is replaced by each of them in turn. A pointer is
+indexed without bounds and without Python's negative indices, so that `x[i]` is one instruction.
+All are registered: the tests compile every kernel for every architecture and run it without a GPU.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numba import cuda, types
+
+KERNELS = []  # every Kernel there is
+
+_NUMBERS = {
+    "f4": types.float32,
+    "f8": types.float64,
+    "i1": types.int8,
+    "i2": types.int16,
+    "i4": types.int32,
+    "i8": types.int64,
+    "u1": types.uint8,
+    "u2": types.uint16,
+    "u4": types.uint32,
+    "u8": types.uint64,
+}
+# How a number lies in its eight bytes of the arguments' table.
+_FORMATS = {"f4": "f4x", "f8": "d", "i4": "i4x", "i8": "q", "u4": "I4x", "u8": "Q"}
+# Of an array's dtype: halves are words of two bytes, which kernels widen themselves (half.py).
+CODES = {np.dtype(code): code for code in _NUMBERS}
+CODES[np.dtype(bool)] = "u1"
+CODES[np.dtype(np.float16)] = "u2"
+
+
+class Signature:
+    """The types of one compiled form of a kernel, `words` as in its declaration."""
+
+    def __init__(self, words):
+        self.words = words
+        self.key = tuple(word[:-1] for word in words if word.endswith("*"))
+        self.types = tuple(
+            types.CPointer(_NUMBERS[word[:-1]]) if word.endswith("*") else _NUMBERS[word]
+            for word in words
+        )
+        self.format = "<" + "".join("Q" if w.endswith("*") else _FORMATS[w] for w in words)
+
+    def __str__(self):
+        return " ".join(self.words)
+
+
+class Kernel:
+    """A function for the GPU: what it takes, how many threads a block has, what it may use.
+
+    `block` threads make a block, of which `min_blocks` are to fit on a multiprocessor (which bounds
+    the registers of a thread). `registers`, `shared` (bytes) are its budgets and `ffma` the least
+    share of multiply-adds in its innermost loop, all held by the tests.
+    """
+
+    def __init__(self, function, signatures, block, min_blocks, registers, shared, ffma):
+        self.function = function
+        self.name = function.__name__
+        self.source = function.__code__.co_filename
+        self.signatures = {}
+        for signature in signatures:
+            if signature.key in self.signatures:
+                raise ValueError(f"{self.name}: two signatures take arrays of {signature.key}")
+            self.signatures[signature.key] = signature
+        self.block = block
+        self.min_blocks = min_blocks
+        self.registers = registers
+        self.shared = shared
+        self.ffma = ffma
+        self.loaded = {}  # by the arrays' types: what launch.py made of it for the device
+        KERNELS.append(self)
+
+    def __repr__(self):
+        return f"<CUDA kernel {self.name}>"
+
+
+def kernel(*templates, block=256, min_blocks=1, registers=None, shared=None, ffma=None, **names):
+    """Make a Kernel of the decorated function; see the module's text."""
+    signatures = [s for template in templates for s in _expanded(template, names)]
+
+    def wrap(function):
+        return Kernel(function, signatures, block, min_blocks, registers, shared, ffma)
+
+    return wrap
+
+
+def inlined(function):
+    """Make a function that kernels call, a part of each of them.
+
+    Numba-cuda compiles other device functions for the card at hand, and there may be none.
+    """
+    return cuda.jit(device=True, inline="always")(function)
+
+
+def _expanded(template, names):
+    used = [name for name in names if any(w.rstrip("*") == name for w in template.split())]
+    for choice in itertools.product(*(names[name].split() for name in used)):
+        types_of = dict(zip(used, choice, strict=True))
+        yield Signature(tuple(_settled(word, types_of) for word in template.split()))
+
+
+def _settled(word, types_of):
+    base = word.rstrip("*")
+    return types_of.get(base, base) + word[len(base) :]

@@ -1,0 +1,160 @@
+"""Device memory: arrays of it from a pool, and copies from and to the host.
+
+Asking the driver for memory waits for the card, so blocks are kept by size class when their array
+dies. That is safe without waiting: what reuses a block is launched behind what used it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..cpu.memory import size_class
+from . import device, errors
+from .array import DeviceArray
+
+__all__ = ["clear_pool", "empty", "pool_statistics", "to_device", "to_host", "zeros"]
+
+_SMALLEST = 256  # bytes; also what every address is a multiple of
+
+
+class Block:
+    """Memory of a device, which goes back to its pool when the last array in it dies."""
+
+    __slots__ = ("address", "device", "n_bytes", "pool", "__weakref__")
+
+    def __init__(self, device, address, n_bytes, pool):
+        self.device = device
+        self.address = address
+        self.n_bytes = n_bytes
+        self.pool = pool
+
+    def __del__(self):
+        pool = self.pool
+        pool.used -= self.n_bytes
+        pool.free.setdefault(self.n_bytes, []).append(self.address)
+
+
+class Pool:
+    """The blocks of one device, free ones by size."""
+
+    def __init__(self, on):
+        self.device = on
+        self.free = {}
+        self.used = 0
+        self.allocations = 0
+
+    def take(self, n_bytes, described):
+        """A Block of at least `n_bytes`.
+
+        Raises: DeviceMemoryError, after free blocks were given back in vain.
+        """
+        size = size_class(max(_SMALLEST, n_bytes))
+        try:
+            address = self.free[size].pop()
+        except (KeyError, IndexError):
+            address = self._allocate(size, described)
+        self.used += size
+        return Block(self.device, address, size, self)
+
+    def _allocate(self, size, described):
+        address = self.device.allocate(size)
+        if address is None:
+            self.clear()
+            address = self.device.allocate(size)
+        if address is None:
+            free, total = self.device.memory()
+            raise errors.DeviceMemoryError(
+                f"kerasmirror: {self.device.name} ({self.device.title}) has not enough memory for "
+                f"{described}, {_readable(size)}: {_readable(self.used)} are in use by arrays of "
+                f"this process, {_readable(free)} of {_readable(total)} are free. A smaller batch "
+                "needs less."
+            )
+        self.allocations += 1
+        return address
+
+    def clear(self):
+        """Give every free block back to the driver."""
+        self.device.synchronize()
+        for addresses in list(self.free.values()):
+            while addresses:
+                self.device.free(addresses.pop())
+
+    def free_bytes(self):
+        """Bytes in free blocks."""
+        return sum(size * len(addresses) for size, addresses in list(self.free.items()))
+
+
+def _readable(n_bytes):
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if n_bytes < 1024 or unit == "GiB":
+            return f"{n_bytes:.4g} {unit}"
+        n_bytes /= 1024
+    return None
+
+
+_pools = {}
+
+
+def pool_of(on):
+    """The pool of a device."""
+    pool = _pools.get(on)
+    if pool is None:
+        pool = _pools[on] = Pool(on)
+    return pool
+
+
+def empty(shape, dtype=np.float32):
+    """A device array of `shape` with arbitrary contents."""
+    return _empty(device.current(), tuple(shape), np.dtype(dtype))
+
+
+def _empty(on, shape, dtype):
+    array = DeviceArray(0, shape, dtype, None)
+    n_bytes = array.nbytes
+    pool = pool_of(on)
+    array.owner = pool.take(n_bytes, f"an array of shape {shape} and dtype {dtype}")
+    array.address = array.owner.address
+    return array
+
+
+def zeros(shape, dtype=np.float32):
+    """A device array of `shape` full of zeros."""
+    array = empty(shape, dtype)
+    if array.size:
+        device.current().fill_bytes(array.address, 0, array.nbytes)
+    return array
+
+
+def to_device(values):
+    """A copy of a NumPy array on the current device."""
+    values = np.ascontiguousarray(values)
+    array = empty(values.shape, values.dtype)
+    overwrite_from_host(array, values)
+    return array
+
+
+def overwrite_from_host(array, values):
+    """Write the values of a contiguous NumPy array of the same shape and dtype into `array`."""
+    if array.size:
+        # Pageable memory: the driver has read it when this returns.
+        array.owner.device.copy_in(array.address, values.ctypes.data, array.nbytes)
+
+
+def to_host(array):
+    """The values of a device array as a NumPy array."""
+    return array.to_host()
+
+
+def pool_statistics():
+    """Bytes free and in use, and how often the driver was asked, on the current device."""
+    pool = pool_of(device.current())
+    return {
+        "free_bytes": pool.free_bytes(),
+        "used_bytes": pool.used,
+        "allocations": pool.allocations,
+    }
+
+
+def clear_pool():
+    """Give every free block of the current device back to the driver."""
+    pool_of(device.current()).clear()
