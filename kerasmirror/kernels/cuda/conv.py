@@ -1,0 +1,87 @@
+"""2D convolution and its two gradients: host functions and the choice of the algorithm.
+
+x (N, H, W, C), w (R, S, C / groups, F), y (N, P, Q, F). "auto" takes what conv_choice.py
+finds fastest, `conv_algorithms` tells what that is. Any one algorithm takes all convolutions once
+`set_conv_algorithm` says so, and refuses those that it cannot do.
+"""
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from . import conv_direct
+
+__all__ = [
+    "conv2d",
+    "conv2d_grad_input",
+    "conv2d_grad_kernel",
+    "conv_algorithms",
+    "set_conv_algorithm",
+]
+
+_MODULES = {"direct": conv_direct}
+ALGORITHMS = ("auto", *_MODULES)
+_VARIABLE = "KERASMIRROR_CONV_ALGORITHM"
+
+
+class ConvAlgorithms(NamedTuple):
+    """An algorithm's name for each pass of a convolution."""
+
+    forward: str
+    grad_input: str
+    grad_kernel: str
+
+
+def _checked(algorithm, owner, name):
+    if algorithm not in ALGORITHMS:
+        raise ValueError(
+            f"{owner}: `{name}` must be one of {', '.join(map(repr, ALGORITHMS))}. "
+            f"Received: {name}={algorithm!r}"
+        )
+    return algorithm
+
+
+_algorithm = _checked(os.environ.get(_VARIABLE, "auto"), "conv2d", _VARIABLE)
+
+
+def set_conv_algorithm(algorithm):
+    """Let all convolutions of this process go by one of ALGORITHMS; "auto" takes the fastest."""
+    global _algorithm
+    _algorithm = _checked(algorithm, "set_conv_algorithm", "algorithm")
+
+
+def conv_algorithms(x_shape, w_shape, geometry, dtype=np.float32):
+    """What "auto" takes for each of a convolution's passes, whatever is set."""
+    shapes = (tuple(x_shape), tuple(w_shape), geometry, np.dtype(dtype))
+    return ConvAlgorithms(*(_best(step, *shapes) for step in ConvAlgorithms._fields))
+
+
+def conv2d(x, w, bias, geometry, activation="linear"):
+    """activation(x convolved with w, plus bias): bias (F,) or None, "linear" or "relu"."""
+    module = _chosen("forward", x.shape, w.shape, geometry, x.dtype)
+    return module.conv2d(x, w, bias, activation == "relu", geometry)
+
+
+def conv2d_grad_input(dy, w, x_shape, geometry):
+    """The gradient of conv2d in x, of shape `x_shape`."""
+    x_shape = tuple(x_shape)
+    module = _chosen("grad_input", x_shape, w.shape, geometry, dy.dtype)
+    return module.grad_input(dy, w, x_shape, geometry)
+
+
+def conv2d_grad_kernel(dy, x, w_shape, geometry):
+    """The gradient of conv2d in w, of shape `w_shape`."""
+    w_shape = tuple(w_shape)
+    module = _chosen("grad_kernel", x.shape, w_shape, geometry, x.dtype)
+    return module.grad_kernel(dy, x, w_shape, geometry)
+
+
+def _chosen(step, x_shape, w_shape, geometry, dtype):
+    """The module of the algorithm that is set, or of the best."""
+    name = _best(step, x_shape, w_shape, geometry, dtype) if _algorithm == "auto" else _algorithm
+    return _MODULES[name]
+
+
+def _best(step, x_shape, w_shape, geometry, dtype):
+    return "direct"
