@@ -18,6 +18,7 @@ from kerasmirror._export import export
 from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import kernels_of, primitive
 from kerasmirror.core import checks, config, dtypes, seeds
+from kerasmirror.core.device import CPU, current_kernels, device, host
 from kerasmirror.core.names import auto_name, on_clear_session
 from kerasmirror.core.scopes import WRITES, in_symbolic_scope, name_scope
 from kerasmirror.core.symbolic import KerasTensor, standardize_shape
@@ -59,7 +60,8 @@ class SeedGenerator:
                 "SeedGenerator: Argument `seed` must be an integer or None. "
                 f"Received: seed={seed!r}"
             )
-        with name_scope(self.name, caller=self):
+        # Seeds are numbers for the host, which gives them to kernels.
+        with name_scope(self.name, caller=self), device(CPU):
             self.state = Variable(
                 lambda shape, dtype: np.array([seed, 0], np.int64),
                 shape=(2,),
@@ -75,8 +77,9 @@ class SeedGenerator:
         give the same seeds soon.
         """
         seed = np.array(self.state.data)
-        self.state.assign(seed + [0, 1] if ordered else (seed + 1) * 5387 % 933199)
-        return Tensor(seed)
+        with device(CPU):
+            self.state.assign(seed + [0, 1] if ordered else (seed + 1) * 5387 % 933199)
+            return Tensor(seed)
 
     def get_config(self):
         return {"seed": self._initial_seed, "name": self.name}
@@ -148,7 +151,7 @@ def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
     pair = seed_pair(seed)
     # TensorFlow reads Python floats as float32 before they become `dtype`, float64 too.
     low, high = float(np.float32(minval)), float(np.float32(maxval))
-    return Tensor(kernels_of("cpu").uniform(shape, pair, dtype, low, high))
+    return Tensor(current_kernels().uniform(shape, pair, dtype, low, high))
 
 
 @export("random.normal")
@@ -162,7 +165,7 @@ def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
     if None in shape:
         return KerasTensor(shape, dtype)
     pair = seed_pair(seed)
-    return Tensor(kernels_of("cpu").normal(shape, pair, dtype, float(mean), float(stddev)))
+    return Tensor(current_kernels().normal(shape, pair, dtype, float(mean), float(stddev)))
 
 
 @export("random.truncated_normal")
@@ -173,7 +176,7 @@ def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
     if None in shape:
         return KerasTensor(shape, dtype)
     pair = seed_pair(seed)
-    k = kernels_of("cpu")
+    k = current_kernels()
     return Tensor(k.truncated_normal(shape, pair, dtype, float(mean), float(stddev)))
 
 
@@ -202,8 +205,8 @@ def binomial(shape, counts, probabilities, dtype=None, seed=None):
     """
     owner = "random.binomial"
     dtype = _float_dtype(dtype, owner)
-    counts = np.asarray(to_tensor(counts).data).astype(np.int64)
-    p = np.asarray(to_tensor(probabilities).data, np.float64)
+    counts = host(to_tensor(counts).data).astype(np.int64)
+    p = host(to_tensor(probabilities).data).astype(np.float64)
     if (counts < 0).any():
         checks.fail(owner, "counts", "numbers of at least 0", counts)
     if not ((p >= 0) & (p <= 1)).all():
@@ -256,7 +259,7 @@ def categorical(logits, num_samples, dtype="int32", seed=None):
     if isinstance(logits, KerasTensor):
         return KerasTensor((logits.shape[0], num_samples), name)
     rows, classes = logits.shape
-    x = logits.data.astype(np.float64)
+    x = host(logits.data).astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         top = np.max(np.where(np.isfinite(x), x, -np.inf), axis=1, keepdims=True, initial=-np.inf)
         sums = np.cumsum(np.where(np.isfinite(x), np.exp(x - top), 0.0), axis=1)
@@ -357,7 +360,7 @@ def _known_shape(shape, owner):
 
 
 def _positive(value, name, owner):
-    array = np.asarray(float_tensor(value).data, np.float64)
+    array = host(float_tensor(value).data).astype(np.float64)
     if not (array > 0).all():
         checks.fail(owner, name, "greater than 0", array.tolist())
     return array

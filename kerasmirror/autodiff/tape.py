@@ -18,6 +18,7 @@ import numpy as np
 from kerasmirror import kernels
 from kerasmirror._export import export
 from kerasmirror.core import dtypes, tree
+from kerasmirror.core.device import GPU, filled, kernels_for
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable, next_key
 from kerasmirror.kernels import scalar
@@ -147,8 +148,7 @@ class GradientTape:
         if unconnected_gradients == "zero":
             flat = tree.flatten(sources)
             arrays = [
-                np.zeros(s.shape, s.data.dtype) if a is None else a
-                for s, a in zip(flat, arrays, strict=True)
+                filled(s.data, 0) if a is None else a for s, a in zip(flat, arrays, strict=True)
             ]
         return tree.pack_sequence_as(sources, [None if a is None else Tensor(a) for a in arrays])
 
@@ -242,7 +242,7 @@ class GradientTape:
         grads = {}
         for target, seed in zip(targets, seeds, strict=True):
             if target.key is not None:
-                grad = np.ones(target.shape, target.data.dtype) if seed is None else _raw(seed)
+                grad = filled(target.data, 1) if seed is None else _raw(seed)
                 _accumulate(grads, target.key, grad)
         wanted = {source.key for source in sources if source.key is not None}
         self._walk(grads, wanted, keep)
@@ -278,6 +278,9 @@ def _accumulate(grads, key, grad):
         grads[key] = grad
     elif isinstance(grad, np.ndarray):
         grads[key] = _kernels_of("cpu").map_scalar(scalar.add, before, grad)
+    elif GPU.used:
+        k, (before, grad) = kernels_for("GradientTape.gradient", [before, grad])
+        grads[key] = k.map_scalar(scalar.add, before, grad)
     else:
         grads[key] = np.add(before, grad)  # NumPy's arithmetic makes numbers of arrays without axes
 

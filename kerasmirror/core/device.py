@@ -1,17 +1,38 @@
-"""keras.device: where tensors live and operations run. Here that is the CPU, and it alone."""
+"""Devices: where a new tensor lives, and which kernels compute with those there are.
+
+The CPU is the device unless a GPU is asked for: by `keras.device("gpu:0")`, `config.set_device` or
+KERASMIRROR_DEVICE. A tensor lives on one device, operations run where their tensors live.
+"""
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import os
 import re
 import threading
 
+import numpy as np
+
+from kerasmirror import kernels
 from kerasmirror._export import export
 
 _VARIABLE = "KERASMIRROR_DEVICE"
-# "cpu", "CPU:0", "/cpu:0", "/device:CPU:0": what Keras's backends take.
+# "cpu", "CPU:0", "/gpu:1", "/device:GPU:0": what Keras's backends take.
 _NAME = re.compile(r"/?(?:device:)?([a-z]+)(?::(\d+))?", re.IGNORECASE)
-_GPU = ("gpu", "cuda", "tpu", "xpu", "mps")
+_GPU_NAMES = ("gpu", "cuda")
+_FOREIGN = ("tpu", "xpu", "mps")
+CPU = "cpu:0"
+
+
+class _Gpu:
+    """Whether this process ever chose a GPU: until then nothing below is ever asked.
+
+    `kernels` is the namespace of the CUDA kernels from then on.
+    """
+
+    used = False
+    kernels = None
 
 
 class _Open(threading.local):
@@ -19,20 +40,24 @@ class _Open(threading.local):
         self.names = []
 
 
+GPU = _Gpu()
 _OPEN = _Open()
+_default = CPU
 
 
 @export("device")
 def device(device_name):
-    """Context manager: what is computed inside is computed on `device_name`, "cpu:0" here.
+    """Context manager: what is made inside lives on `device_name`, "cpu:0" or "gpu:0" and so on.
 
-    All kernels run on the CPU, on the threads that `keras.config.set_threads` allows. The
-    environment variable KERASMIRROR_DEVICE names the device of a whole process, with the same
-    answers, when the package is imported. Scopes nest.
-    Raises: RuntimeError for a GPU, ValueError for what names no device.
+    Operations run on the device of their tensors; tensors of different devices do not meet in one
+    operation, and nothing is copied from one to the other but by `keras.ops.convert_to_numpy` and
+    `keras.ops.convert_to_tensor`. Scopes nest. Without one, the device is that of
+    `kerasmirror.config.set_device`, or of the environment variable KERASMIRROR_DEVICE.
+    Raises: RuntimeError for a GPU that cannot be used, which says what is missing; ValueError for
+    what names no device.
     Source: Keras 3.15 `keras.device`.
     """
-    return _DeviceScope(_checked(device_name, "keras.device", "device_name"))
+    return _DeviceScope(_usable(device_name, "keras.device", "device_name"))
 
 
 class _DeviceScope:
@@ -41,35 +66,157 @@ class _DeviceScope:
 
     def __enter__(self):
         _OPEN.names.append(self.name)
+        _enter(self.name)
         return self
 
     def __exit__(self, *error):
         _OPEN.names.pop()
+        _enter(current_device())
 
 
+@export("config.set_device")
+def set_device(device_name):
+    """Let everything that is made from here on live on `device_name`, outside `keras.device`.
+
+    Errors as those of `keras.device`. Source: our own, Keras leaves this to its backends.
+    """
+    global _default
+    _default = _usable(device_name, "kerasmirror.config.set_device", "device_name")
+    _enter(current_device())
+
+
+@export("config.device")
 def current_device():
-    """The name of the device that a computation would run on now."""
-    return _OPEN.names[-1] if _OPEN.names else "cpu:0"
+    """The name of the device that a new tensor lives on, such as "cpu:0" or "gpu:0".
+
+    Source: our own, Keras leaves this to its backends.
+    """
+    return _OPEN.names[-1] if _OPEN.names else _default
 
 
-def _checked(device_name, owner, argument):
+def _enter(name):
+    if name != CPU:
+        GPU.kernels.device.use(int(name.partition(":")[2]))
+
+
+def _usable(device_name, owner, argument):
+    """The device's name in full, started if it is a GPU."""
     found = _NAME.fullmatch(device_name) if isinstance(device_name, str) else None
     kind, number = (found[1].lower(), int(found[2] or 0)) if found else (None, 0)
-    if kind in _GPU:
+    if kind in _GPU_NAMES:
+        _start(number)
+        return f"gpu:{number}"
+    if kind in _FOREIGN:
         raise RuntimeError(
-            f"{owner}: `{argument}` must be 'cpu:0'. kerasmirror computes on the CPU and has no "
-            "kernels for other devices, whatever this machine has. Name 'cpu:0', or none; a script "
-            "for both can choose by `keras.config.backend() == 'kerasmirror'`. "
-            f"Received: {argument}={device_name!r}"
+            f"{owner}: `{argument}` must be 'cpu:0' or an NVIDIA GPU ('gpu:0'). There are no "
+            f"kernels for other devices. Received: {argument}={device_name!r}"
         )
     if kind != "cpu" or number:
         raise ValueError(
-            f"{owner}: `{argument}` must be 'cpu:0', the one device there is (its cores are "
-            "threads, see `keras.config.set_threads`). "
+            f"{owner}: `{argument}` must be 'cpu:0' (one device: its cores are threads, see "
+            "`keras.config.set_threads`) or a GPU such as 'gpu:0'. "
             f"Received: {argument}={device_name!r}"
         )
-    return "cpu:0"
+    return CPU
+
+
+def _start(number):
+    """Load the CUDA kernels and the GPU of that number.
+
+    Raises: RuntimeError that says what is missing.
+    """
+    if importlib.util.find_spec("numba_cuda") is None:
+        raise RuntimeError(
+            "kerasmirror: no GPU can be used: the package numba-cuda is not installed. Install an "
+            "NVIDIA driver of release 580 or later and `pip install 'kerasmirror[cuda]'`, or "
+            "compute on the CPU: unset KERASMIRROR_DEVICE and name no GPU."
+        )
+    kernels.gpu(number)
+    GPU.kernels = kernels.for_device("cuda")
+    GPU.used = True
+
+
+# --- arrays ---------------------------------------------------------------------------------
+
+
+def placed(array):
+    """A NumPy array as an array on the current device; of strings and the like, as it is."""
+    if current_device() == CPU or array.dtype.kind in "OSUMm":
+        return array
+    return GPU.kernels.to_device(array)
+
+
+def host(array):
+    """The values of an array of any device as a NumPy array, its own where it is one."""
+    return array if isinstance(array, (np.ndarray, np.generic)) else array.to_host()
+
+
+def copied(array):
+    """A copy of an array, on its device."""
+    return np.array(array) if isinstance(array, (np.ndarray, np.generic)) else array.copy()
+
+
+def address_of(array):
+    """Where an array's memory begins."""
+    return array.ctypes.data if isinstance(array, np.ndarray) else array.address
+
+
+def filled(like, value):
+    """An array of one value, of the shape, dtype and device of another."""
+    if isinstance(like, (np.ndarray, np.generic)):
+        return np.full(like.shape, value, like.dtype)
+    array = GPU.kernels.empty(like.shape, like.dtype)
+    array.fill(value)
+    return array
+
+
+def overwrite(target, values):
+    """Write values of the same shape, of any device, into an array, in its dtype."""
+    if isinstance(target, np.ndarray):
+        np.copyto(target, host(values), casting="unsafe")
+    elif isinstance(values, (np.ndarray, np.generic)):
+        values = np.ascontiguousarray(values, target.dtype).reshape(target.shape)
+        GPU.kernels.memory.overwrite_from_host(target, values)
+    else:
+        if values.dtype != target.dtype:
+            values = GPU.kernels.cast(values, target.dtype)
+        GPU.kernels.memory.copy_into(target, values)
+
+
+_cpu = functools.partial(functools.cache(kernels.for_device), "cpu")
+
+
+def kernels_at(array):
+    """The kernels of the device that an array lives on."""
+    return GPU.kernels if GPU.used and not isinstance(array, np.ndarray) else _cpu()
+
+
+def current_kernels():
+    """The kernels that make new arrays: those of the current device."""
+    return GPU.kernels if GPU.used and current_device() != CPU else _cpu()
+
+
+def kernels_for(name, arrays):
+    """(kernels of the device that arrays live on, the arrays): None among them is left out.
+
+    Single values of the host go along to a GPU, as numbers do.
+    Raises: ValueError where arrays live on different devices.
+    """
+    gpu = {a.device for a in arrays if a is not None and not isinstance(a, np.ndarray)}
+    if not gpu:
+        return _cpu(), arrays
+    strays = [a for a in arrays if isinstance(a, np.ndarray) and (a.ndim or a.dtype.kind in "OSU")]
+    if strays or len(gpu) > 1:
+        places = sorted(gpu) + [CPU] * bool(strays)
+        raise ValueError(
+            f"{name}: inputs must be on one device. Received: tensors on {' and '.join(places)}. "
+            "Make them on one, in `with keras.device(...)`, or copy one over: "
+            "`keras.ops.convert_to_tensor(keras.ops.convert_to_numpy(x))`"
+        )
+    k = GPU.kernels
+    return k, [k.to_device(a) if isinstance(a, np.ndarray) else a for a in arrays]
 
 
 if os.environ.get(_VARIABLE):
-    _checked(os.environ[_VARIABLE], "kerasmirror", _VARIABLE)
+    _default = _usable(os.environ[_VARIABLE], "kerasmirror", _VARIABLE)
+    _enter(_default)

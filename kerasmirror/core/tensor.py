@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror.core import dtypes
+from kerasmirror.core.device import GPU, copied, host, placed
 
 
 class Tensor:
-    """A dense array: `data` holds it (a NumPy array on the CPU), `shape` and `dtype` describe it.
+    """A dense array: `data` holds it, `shape` and `dtype` describe it.
+
+    `data` is a NumPy array on the CPU, the kernels' DeviceArray on a GPU; where a GPU is the
+    current device, a NumPy array given to the constructor is copied there.
 
     Arithmetic, indexing and comparisons are `keras.ops` (installed by ops/operators.py).
     `key` is its number on the gradient tape, None where nothing is recorded. `logits` holds what
@@ -20,6 +24,8 @@ class Tensor:
     __array_priority__ = 100
 
     def __init__(self, data, key=None):
+        if GPU.used and isinstance(data, np.ndarray):
+            data = placed(data)
         self.data = data
         self.key = key
 
@@ -42,7 +48,7 @@ class Tensor:
 
     @property
     def device(self):
-        return "cpu:0"
+        return "cpu:0" if isinstance(self.data, np.ndarray) else self.data.device
 
     @property
     def _keras_mask(self):  # its name in Keras's guide to masking
@@ -54,7 +60,7 @@ class Tensor:
 
     def numpy(self):
         """A copy of the values as a NumPy array."""
-        return np.array(self.data)
+        return np.array(host(self.data))
 
     def item(self):
         """The single value as a Python number."""
@@ -65,10 +71,11 @@ class Tensor:
         return self.data.tolist()
 
     def __array__(self, dtype=None, copy=None):
-        if dtype is not None and self.data.dtype != dtype:
-            return self.data.astype(dtype)
+        data = host(self.data)
+        if dtype is not None and data.dtype != dtype:
+            return data.astype(dtype)
         # A view would let NumPy code write into residuals of the tape.
-        return np.array(self.data) if copy is not False else self.data
+        return np.array(data) if copy is not False else data
 
     def __len__(self):
         if not self.data.ndim:
@@ -88,17 +95,17 @@ class Tensor:
         return self.data.__index__()
 
     def __format__(self, spec):
-        return format(self.data if self.data.ndim else self.data.item(), spec)
+        return format(host(self.data) if self.data.ndim else self.data.item(), spec)
 
     def __repr__(self):
-        values = np.array2string(self.data, separator=", ", threshold=100)
+        values = np.array2string(host(self.data), separator=", ", threshold=100)
         return f"<Tensor shape={self.shape} dtype={self.dtype}>\n{values}"
 
     def __reduce__(self):
-        return Tensor, (np.array(self.data),)
+        return Tensor, (np.array(host(self.data)),)
 
     def __deepcopy__(self, memo):
-        return Tensor(np.array(self.data))
+        return Tensor(copied(self.data))
 
 
 _NAMES = {np.dtype(n): n for n in (*dtypes.FLOAT_TYPES[1:], *dtypes.INT_TYPES, "bool")}

@@ -10,6 +10,16 @@ import numpy as np
 
 from kerasmirror._export import export, lookup
 from kerasmirror.core import budget, dtypes, scopes
+from kerasmirror.core.device import (
+    CPU,
+    GPU,
+    copied,
+    current_device,
+    device,
+    host,
+    overwrite,
+    placed,
+)
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.symbolic import standardize_shape
 from kerasmirror.core.tensor import Tensor
@@ -92,7 +102,8 @@ class Variable:
                 )
             self._dtype = dtypes.standardize_dtype(dtype)
             budget.spend(shape, self._dtype, self._path)
-            values = initializer(shape, dtype=self._dtype)
+            with _on_the_host():
+                values = initializer(shape, dtype=self._dtype)
             if scopes.WRITES.stateless is not None:
                 self._initializer = initializer
                 scopes.WRITES.uninitialized.append(weakref.ref(self))
@@ -123,7 +134,7 @@ class Variable:
                 "keras.Variable: `initializer` must give numbers. "
                 f"Received: initializer={initializer!r} for {self._path!r}"
             )
-        array = np.array(_raw(values), dtype=dtypes.numpy_dtype(self._dtype), order="C")
+        array = _own(_raw(values), dtypes.numpy_dtype(self._dtype))
         if shape is not None and array.shape != standardize_shape(shape):
             raise ValueError(
                 f"keras.Variable: the initial value must have shape {tuple(shape)}. "
@@ -221,7 +232,7 @@ class Variable:
 
     def numpy(self):
         """A copy of the values."""
-        return np.array(self.data)
+        return np.array(host(self.data))
 
     def assign(self, value):
         """Overwrite the values; returns the new value as a tensor.
@@ -233,7 +244,9 @@ class Variable:
                 "keras.Variable.assign: `value` must be an array. "
                 f"Received: value=None for variable {self._path!r}"
             )
-        array = np.asarray(_raw(value))
+        array = _raw(value)
+        if not hasattr(array, "to_host"):
+            array = np.asarray(array)
         if array.dtype.kind in "USO" or (array.dtype.kind == "c" and self.data.dtype.kind != "c"):
             raise TypeError(
                 f"keras.Variable.assign: `value` must hold numbers that {self._dtype} can take. "
@@ -249,6 +262,9 @@ class Variable:
             return self._assign_in_scope(value)
         if scopes.WRITES.observer is not None:
             scopes.WRITES.observer.before_write(self)
+        if GPU.used:
+            overwrite(self.data, array)
+            return Tensor(copied(self.data))
         np.copyto(self.data, array, casting="unsafe")
         same = type(value) is Tensor and array.dtype == self.data.dtype
         return value if same else Tensor(np.array(self.data))
@@ -263,13 +279,17 @@ class Variable:
         """Add to the values in place."""
         if scopes.WRITES.stateless is not None:
             return self.assign(self._as_tensor() + value)
-        return self.assign(np.add(self.data, _raw(value)))
+        return self.assign(
+            self._as_tensor() + value if GPU.used else np.add(self.data, _raw(value))
+        )
 
     def assign_sub(self, value):
         """Subtract from the values in place."""
         if scopes.WRITES.stateless is not None:
             return self.assign(self._as_tensor() - value)
-        return self.assign(np.subtract(self.data, _raw(value)))
+        return self.assign(
+            self._as_tensor() - value if GPU.used else np.subtract(self.data, _raw(value))
+        )
 
     def writable(self):
         """`data`, to be written to in place; an open StatelessScope gives an array of its own."""
@@ -281,7 +301,13 @@ class Variable:
         """`data += value` in place: what metrics do in each step."""
         if scopes.WRITES.stateless is not None:
             scopes.WRITES.observer.before_write(self)
-        self.data += value
+        if not GPU.used:
+            self.data += value
+        elif isinstance(self.data, np.ndarray):
+            self.data += value.to_host() if hasattr(value, "to_host") else value
+        else:
+            on_host = isinstance(value, np.ndarray) and value.ndim
+            overwrite(self.data, self.data + (placed(value) if on_host else value))
 
     # What Keras's own variables offer beside their public methods.
 
@@ -290,7 +316,7 @@ class Variable:
         return None if self._initializer is not None else self._as_tensor()
 
     def _initialize(self, value):
-        self.data = np.array(_raw(value), dtype=dtypes.numpy_dtype(self._dtype), order="C")
+        self.data = _own(_raw(value), dtypes.numpy_dtype(self._dtype))
 
     def _deferred_initialize(self):
         if self._initializer is None:
@@ -309,11 +335,11 @@ class Variable:
 
     def move_to(self, buffer):
         """Keep the values in `buffer` (same shape and dtype) from now on."""
-        np.copyto(buffer, self.data)
+        overwrite(buffer, self.data)
         self.data = buffer
 
     def __array__(self, dtype=None, copy=None):
-        return np.array(self.data, dtype=dtype)
+        return np.array(host(self.data), dtype=dtype)
 
     def __len__(self):
         return len(self.data)
@@ -343,15 +369,17 @@ class Variable:
 
     def __deepcopy__(self, memo):
         twin = memo[id(self)] = object.__new__(type(self))
-        twin.__setstate__({**self.__getstate__(), "data": np.array(self.data)})
+        twin.__setstate__({**self.__getstate__(), "data": copied(self.data)})
         return twin
 
     def __getstate__(self):
         # A number on the tape is one variable's alone.
-        return {**self.__dict__, "key": None, "watched": False}
+        return {**self.__dict__, "key": None, "watched": False, "data": host(self.data)}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
+        if GPU.used and isinstance(self.data, np.ndarray):
+            self.data = placed(self.data)
         self.key = -next_key()
 
     def __repr__(self):
@@ -383,14 +411,14 @@ class WriteLog:
         """Note the values of `variable`, unless it is noted already."""
         if id(variable) not in self._seen:
             self._seen.add(id(variable))
-            self.entries.append((variable, variable.data.copy()))
+            self.entries.append((variable, copied(variable.data)))
         if self._outer is not None:
             self._outer.before_write(variable)
 
     def take_back(self):
         """Give every noted variable the values it had."""
         for variable, values in self.entries:
-            np.copyto(variable.data, values)
+            overwrite(variable.data, values)
 
 
 @contextlib.contextmanager
@@ -439,13 +467,29 @@ def _raw(value):
     return value.data if isinstance(value, (Tensor, Variable)) else value
 
 
+def _on_the_host():
+    """Where initializers compute: the same first weights, to the bit, for every device."""
+    return device(CPU) if GPU.used else contextlib.nullcontext()
+
+
+def _own(values, dtype):
+    """A new array with these values, on the current device."""
+    if not GPU.used:
+        return np.array(values, dtype=dtype, order="C")
+    if isinstance(values, GPU.kernels.array.DeviceArray):
+        if values.device == current_device():
+            return copied(values) if values.dtype == dtype else GPU.kernels.cast(values, dtype)
+        values = host(values)
+    return placed(np.array(values, dtype=dtype, order="C"))
+
+
 def _text_of(array):
-    return np.array2string(array, threshold=100)
+    return np.array2string(host(array), threshold=100)
 
 
 def _regular(values):
     try:
-        np.asarray(_raw(values))
+        host(_raw(values)) if isinstance(values, (Tensor, Variable)) else np.asarray(values)
     except ValueError:
         raise ValueError(
             "keras.Variable: `initializer` must be an array without ragged rows. "

@@ -14,3 +14,11 @@ def for_device(device):
     namespace = importlib.import_module(f"{__name__}.{device}")
     namespace.load()
     return namespace
+
+
+def gpu(number):
+    """The GPU of that number, started; the kernels' files are not loaded for it.
+
+    Raises: RuntimeError that says what is missing.
+    """
+    return importlib.import_module(f"{__name__}.cuda.device").get(number)

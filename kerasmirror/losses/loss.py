@@ -117,7 +117,9 @@ class NamedLoss(LossFunctionWrapper):
 
 def array_of(value):
     """The values of a tensor, a variable or anything NumPy reads, as an array."""
-    return value.data if isinstance(value, (Tensor, Variable)) else np.asarray(value)
+    if isinstance(value, (Tensor, Variable)):
+        return value.data
+    return value if hasattr(value, "to_host") else np.asarray(value)
 
 
 def squeeze_or_expand_to_same_rank(x1, x2, expand_rank_1=True):

@@ -88,7 +88,8 @@ def _in_top_k(labels, scores, k):
 
 def _countable(labels, scores):
     return (
-        scores.ndim == 2
+        type(scores) is np.ndarray
+        and scores.ndim == 2
         and 0 < scores.shape[1]
         and scores.dtype in _COUNTED
         and labels.dtype.kind in "iu"

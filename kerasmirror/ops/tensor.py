@@ -11,6 +11,7 @@ from kerasmirror._export import export
 from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes, scopes
+from kerasmirror.core.device import copied, host
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable
@@ -49,7 +50,7 @@ def snapshot(x, dtype=None):
     """`to_tensor`, with a variable copied: a later `assign` leaves the result alone."""
     x = to_tensor(x, dtype)
     if isinstance(x, Variable):
-        return Tensor(np.array(x.data), x._as_tensor().key)
+        return Tensor(copied(x.data), x._as_tensor().key)
     return x
 
 
@@ -198,7 +199,7 @@ def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):
     x = to_tensor(x, dtype)
     if isinstance(x, Variable) or (isinstance(x, Tensor) and x.data is given):
         key = x._as_tensor().key if isinstance(x, Variable) else x.key
-        return Tensor(np.array(x.data), key)
+        return Tensor(copied(x.data), key)
     return x
 
 
@@ -206,7 +207,7 @@ def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):
 def convert_to_numpy(x):
     """A copy of the values as a NumPy array."""
     if isinstance(x, (Tensor, Variable)):
-        return np.array(to_tensor(x).data)
+        return np.array(host(to_tensor(x).data))
     return np.array(to_tensor(x)) if isinstance(x, (list, tuple)) else np.array(x)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerasmirror._export import export
-from kerasmirror.autodiff.primitive import kernels_of
+from kerasmirror.core.device import kernels_at
 from kerasmirror.optimizers.optimizer import Optimizer, base_arguments
 
 
@@ -48,7 +48,7 @@ class Adadelta(Optimizer):
     elementwise = True
 
     def update_step(self, gradient, variable, learning_rate):
-        rule, slots = kernels_of("cpu").adadelta_update, self.slots_of(variable)[:2]
+        rule, slots = kernels_at(variable.data).adadelta_update, self.slots_of(variable)[:2]
         rate = float(learning_rate)
         self.run_rule(rule, variable, gradient, slots, rate, self.rho, self.epsilon)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerasmirror._export import export
-from kerasmirror.autodiff.primitive import kernels_of
+from kerasmirror.core.device import kernels_at
 from kerasmirror.optimizers.optimizer import Optimizer, base_arguments, constant
 
 
@@ -47,7 +47,7 @@ class Adagrad(Optimizer):
     elementwise = True
 
     def update_step(self, gradient, variable, learning_rate):
-        rule, slots = kernels_of("cpu").adagrad_update, self.slots_of(variable)[:1]
+        rule, slots = kernels_at(variable.data).adagrad_update, self.slots_of(variable)[:1]
         self.run_rule(rule, variable, gradient, slots, float(learning_rate), self.epsilon)
 
     def get_config(self):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
-from kerasmirror.autodiff.primitive import kernels_of
+from kerasmirror.core.device import kernels_at
 from kerasmirror.core.variable import Variable
 from kerasmirror.optimizers.optimizer import Optimizer, base_arguments, power
 
@@ -64,7 +64,7 @@ class Adam(Optimizer):
         one, t = real(1), self.steps_done() + 1
         step_size = real(learning_rate) * np.sqrt(one - power(self.beta_2, t, real))
         step_size = float(step_size / (one - power(self.beta_1, t, real)))
-        k = kernels_of("cpu")
+        k = kernels_at(variable.data)
         rule = k.amsgrad_update if self.amsgrad else k.adam_update
         slots = self.slots_of(variable)[: 3 if self.amsgrad else 2]
         self.run_rule(
@@ -165,7 +165,7 @@ class Adamax(Optimizer):
         real = np.float64 if variable.dtype == "float64" else np.float32
         correction = real(1) - power(self.beta_1, self.steps_done() + 1, real)
         step_size = float(real(learning_rate) / correction)
-        rule = kernels_of("cpu").adamax_update
+        rule = kernels_at(variable.data).adamax_update
         slots = self.slots_of(variable)[:2]
         self.run_rule(
             rule, variable, gradient, slots, step_size, self.beta_1, self.beta_2, self.epsilon
@@ -242,7 +242,7 @@ class Nadam(Optimizer):
         here, ahead = self._share(t, real), self._share(t + 1, real)
         product = real(self._u_product.data.item())
         self.run_rule(
-            kernels_of("cpu").nadam_update,
+            kernels_at(variable.data).nadam_update,
             variable,
             gradient,
             self.slots_of(variable)[:2],

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from kerasmirror.autodiff.primitive import kernels_of
+from kerasmirror.core.device import copied, kernels_at, overwrite
 from kerasmirror.core.tensor import Tensor
+from kerasmirror.core.variable import Variable
 
 
 def check(owner, clipnorm, clipvalue, global_clipnorm):
@@ -36,14 +37,23 @@ def clip(k, options, blocks):
     elif options.clipvalue and options.clipvalue > 0:
         for block in blocks:
             gradient = block.gradient.data
-            np.clip(gradient, -options.clipvalue, options.clipvalue, out=gradient)
+            overwrite(gradient, k.clip(gradient, -options.clipvalue, options.clipvalue))
 
 
 def clipped(options, gradients):
     """The same for a list of gradients, of which some may be None, that stay as they are."""
-    arrays = [None if g is None else np.array(g) for g in gradients]
-    clip(kernels_of("cpu"), options, [_Gradient(array) for array in arrays if array is not None])
+    arrays = [None if g is None else copied(raw(g)) for g in gradients]
+    given = [array for array in arrays if array is not None]
+    if given:
+        clip(kernels_at(given[0]), options, [_Gradient(array) for array in given])
     return [None if array is None else Tensor(array) for array in arrays]
+
+
+def raw(value):
+    """The array of a gradient: of a tensor or variable, or one already."""
+    if isinstance(value, (Tensor, Variable)):
+        return value.data
+    return value if hasattr(value, "to_host") else np.asarray(value)
 
 
 class _Gradient:

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from kerasmirror.autodiff.primitive import kernels_of
+from kerasmirror.core.device import address_of, kernels_at, overwrite
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable
 
@@ -67,13 +67,13 @@ class Block(Variable):
                 self.gradient.data = gradient.reshape(-1)
                 return
         if self._buffer is None:
-            self._buffer = kernels_of("cpu").zeros(self.data.shape, self.data.dtype)
+            self._buffer = kernels_at(self.data).zeros(self.data.shape, self.data.dtype)
             self._gradient_views = _views(self._buffer, self.data, self.views)
         for number, view in enumerate(self._gradient_views):
             gradient = gradients[self.positions[number]]
             if gradient.shape != view.shape:
                 self._check(gradient, number)
-            view[...] = gradient
+            overwrite(view, gradient)
         self.gradient.data = self._buffer
 
     def _check(self, gradient, number):
@@ -103,14 +103,14 @@ class Block(Variable):
         for block in self.companions():
             if block.is_copy:
                 for view, variable in zip(block.views, block.variables, strict=True):
-                    view[...] = variable.data
+                    overwrite(view, variable.data)
 
     def push(self):
         """Write `data` back to the members, where it is a copy of them."""
         for block in self.companions():
             if block.is_copy:
                 for view, variable in zip(block.views, block.variables, strict=True):
-                    variable.data[...] = view
+                    overwrite(variable.data, view)
 
 
 class FlatParameters:
@@ -147,7 +147,8 @@ class FlatParameters:
             small = [p for p in positions if self.variables[p].data.size < LARGE]
             runs = [small] * bool(small) + [[p] for p in positions if p not in small]
             spans, total = _spans(runs, self.variables, dtype)
-            buffer = kernels_of("cpu").zeros((total,), dtype)
+            k = kernels_at(self.variables[positions[0]].data)
+            buffer = k.zeros((total,), dtype)
             for run, (start, stop, offsets) in zip(runs, spans, strict=True):
                 members = [variables[p] for p in run]
                 data = buffer[start:stop]
@@ -187,7 +188,7 @@ def _fill(data, offset, variable, padding):
     if variable.data.dtype == data.dtype:
         variable.move_to(view)
     else:
-        view[...] = variable.data
+        overwrite(view, variable.data)
     if padding is None and size:
         # What fills a slot to the next 64 bytes starts as the slot does: no rule divides 0 by 0.
         step = _ALIGNMENT // data.itemsize
@@ -197,9 +198,9 @@ def _fill(data, offset, variable, padding):
 
 def _views(array, like, views):
     """Parts of `array` that lie in it as `views` lie in `like`."""
-    start = like.ctypes.data
+    start = address_of(like)
     parts = []
     for view in views:
-        offset = (view.ctypes.data - start) // like.itemsize
+        offset = (address_of(view) - start) // like.itemsize
         parts.append(array[offset : offset + view.size].reshape(view.shape))
     return parts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerasmirror._export import export
-from kerasmirror.autodiff.primitive import kernels_of
+from kerasmirror.core.device import kernels_at
 from kerasmirror.optimizers.optimizer import Optimizer, base_arguments
 
 
@@ -51,7 +51,7 @@ class Lion(Optimizer):
     elementwise = True
 
     def update_step(self, gradient, variable, learning_rate):
-        rule, slots = kernels_of("cpu").lion_update, self.slots_of(variable)[:1]
+        rule, slots = kernels_at(variable.data).lion_update, self.slots_of(variable)[:1]
         rate = float(learning_rate)
         self.run_rule(rule, variable, gradient, slots, rate, self.beta_1, self.beta_2)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from kerasmirror._export import export
 from kerasmirror.core import checks, config, dtypes, serialization
+from kerasmirror.core.device import CPU, device
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.scopes import WRITES, name_scope
 from kerasmirror.core.stateless import StatelessScope
@@ -126,7 +127,8 @@ class Optimizer(TracksItself):
         return Tracker({"variables": (is_variable, self._variables)})
 
     def _scalar_variable(self, value, name, dtype):
-        with name_scope(self.name, caller=self):
+        # What the host reads at every step stays there.
+        with name_scope(self.name, caller=self), device(CPU):
             return Variable(
                 value,
                 dtype=dtype,
@@ -632,6 +634,4 @@ def constant(value):
 
 
 def _raw(value):
-    if value is None:
-        return None
-    return value.data if isinstance(value, (Tensor, Variable)) else np.asarray(value)
+    return None if value is None else clipping.raw(value)

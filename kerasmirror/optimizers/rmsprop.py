@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerasmirror._export import export
-from kerasmirror.autodiff.primitive import kernels_of
+from kerasmirror.core.device import kernels_at
 from kerasmirror.optimizers.optimizer import Optimizer, base_arguments
 
 
@@ -57,7 +57,7 @@ class RMSprop(Optimizer):
     elementwise = True
 
     def update_step(self, gradient, variable, learning_rate):
-        k, rate = kernels_of("cpu"), float(learning_rate)
+        k, rate = kernels_at(variable.data), float(learning_rate)
         moving = self.momentum > 0
         slots = self.slots_of(variable)[: 1 + moving + bool(self.centered)]
         if moving:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kerasmirror._export import export
-from kerasmirror.autodiff.primitive import kernels_of
+from kerasmirror.core.device import kernels_at
 from kerasmirror.optimizers.optimizer import Optimizer, base_arguments
 
 
@@ -53,7 +53,7 @@ class SGD(Optimizer):
     elementwise = True
 
     def update_step(self, gradient, variable, learning_rate):
-        k, rate = kernels_of("cpu"), float(learning_rate)
+        k, rate = kernels_at(variable.data), float(learning_rate)
         if self.momentum == 0:
             self.run_rule(k.sgd_update, variable, gradient, (), rate)
             return

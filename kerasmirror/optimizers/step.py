@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerasmirror.autodiff.primitive import kernels_of
 from kerasmirror.autodiff.tape import no_grad
 from kerasmirror.core import config
+from kerasmirror.core.device import kernels_at, overwrite
 from kerasmirror.core.scopes import name_scope
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.optimizers import clipping
@@ -63,7 +63,7 @@ def _block_around(optimizer, variable, position):
 
 def _prepare(optimizer, blocks):
     """Unscale, accumulate and clip gradients; whether this call is to update."""
-    k = kernels_of("cpu")
+    k = kernels_at(blocks[0].data)
     steps = optimizer.gradient_accumulation_steps
     for block in blocks:
         gradient = block.gradient.data
@@ -75,7 +75,7 @@ def _prepare(optimizer, blocks):
         if (int(optimizer._iterations.data) + 1) % steps:
             return False
         for block in blocks:
-            block.gradient.data[...] = block.accumulator.data
+            overwrite(block.gradient.data, block.accumulator.data)
             k.scale(block.gradient.data, 1.0 / steps)
         _reset_accumulators(optimizer, blocks)
     clipping.clip(k, optimizer, blocks)
@@ -112,7 +112,7 @@ def _update_blocks(optimizer, blocks, rate):
 
 def _apply_weight_decay(optimizer, blocks, rate):
     # w - w * decay * rate, not w * (1 - decay * rate): near 1, float32 has steps of 6e-8.
-    axpy = kernels_of("cpu").axpy
+    axpy = kernels_at(blocks[0].data).axpy
     if not optimizer._decays_differ():
         if optimizer.weight_decay:
             for block in blocks:
@@ -133,7 +133,7 @@ def _update_average(optimizer):
     for block in _blocks_of(optimizer, optimizer._trainable_variables):
         if block.average is not None:
             block.pull()
-            kernels_of("cpu").lerp(block.average.data, block.data, momentum)
+            kernels_at(block.data).lerp(block.average.data, block.data, momentum)
             block.push()
     frequency = optimizer.ema_overwrite_frequency
     if frequency and (step + 1) % frequency == 0:

@@ -21,23 +21,20 @@ def test_the_cpu_is_a_device(name):
     assert current_device() == "cpu:0"
 
 
-GPU = (
-    "{owner}: `{argument}` must be 'cpu:0'. kerasmirror computes on the CPU and has no kernels for "
-    "other devices, whatever this machine has. Name 'cpu:0', or none; a script for both can choose "
-    "by `keras.config.backend() == 'kerasmirror'`. Received: {argument}='{name}'"
-)
 OTHER = (
-    "{owner}: `{argument}` must be 'cpu:0', the one device there is (its cores are threads, see "
-    "`keras.config.set_threads`). Received: {argument}={name!r}"
+    "{owner}: `{argument}` must be 'cpu:0' (one device: its cores are threads, see "
+    "`keras.config.set_threads`) or a GPU such as 'gpu:0'. Received: {argument}={name!r}"
+)
+FOREIGN = (
+    "{owner}: `{argument}` must be 'cpu:0' or an NVIDIA GPU ('gpu:0'). There are no kernels for "
+    "other devices. Received: {argument}={name!r}"
 )
 
 
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("gpu:0", RuntimeError, GPU),
-        ("GPU:1", RuntimeError, GPU),
-        ("cuda", RuntimeError, GPU),
+        ("tpu:0", RuntimeError, FOREIGN),
         ("cpu:1", ValueError, OTHER),
         ("abacus:0", ValueError, OTHER),
         ("", ValueError, OTHER),
@@ -49,19 +46,60 @@ def test_another_device_is_refused(name, error, message):
         keras.device(name)
     expected = message.format(owner="keras.device", argument="device_name", name=name)
     assert str(raised.value) == expected
+    with pytest.raises(error) as raised:
+        keras.config.set_device(name)
+    owner = "kerasmirror.config.set_device"
+    assert str(raised.value) == message.format(owner=owner, argument="device_name", name=name)
+
+
+NO_GPU = (
+    "Install an NVIDIA driver of release 580 or later and `pip install 'kerasmirror[cuda]'`, or "
+    "compute on the CPU: unset KERASMIRROR_DEVICE and name no GPU."
+)
+
+
+def _run(code, **variables):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **variables},
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.mark.parametrize(("name", "good"), [("cpu:0", True), ("gpu:0", False), ("", True)])
 def test_the_environment_names_the_device_of_the_process(name, good):
-    run = subprocess.run(
-        [sys.executable, "-c", "import kerasmirror"],
-        env={**os.environ, "KERASMIRROR_DEVICE": name},
-        capture_output=True,
-        text=True,
-    )
+    run = _run("import kerasmirror", KERASMIRROR_DEVICE=name)
     assert (run.returncode == 0) is good
-    expected = GPU.format(owner="kerasmirror", argument="KERASMIRROR_DEVICE", name=name)
-    assert good or run.stderr.strip().endswith(f"RuntimeError: {expected}")
+    last = run.stderr.strip().rpartition("\n")[2]
+    assert good or last.startswith("RuntimeError: kerasmirror: no GPU can be used: ")
+    assert good or last.endswith(NO_GPU)
+
+
+@pytest.mark.parametrize("name", ["gpu:0", "GPU:1", "cuda", "/device:GPU:0"])
+def test_without_a_gpu_asking_for_one_says_what_to_install_and_the_cpu_goes_on(name):
+    code = f"""
+import kerasmirror as keras
+try:
+    keras.device({name!r})
+except RuntimeError as error:
+    print(error)
+print(keras.config.device(), float(keras.ops.sum(keras.ops.ones(3))))
+"""
+    run = _run(code)
+    assert run.returncode == 0, run.stderr
+    first, last = run.stdout.splitlines()
+    assert first.startswith("kerasmirror: no GPU can be used: ") and first.endswith(NO_GPU)
+    assert last == "cpu:0 3.0"
+
+
+def test_without_numba_cuda_asking_for_a_gpu_says_so(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(RuntimeError) as raised:
+        keras.device("gpu:0")
+    assert str(raised.value) == (
+        f"kerasmirror: no GPU can be used: the package numba-cuda is not installed. {NO_GPU}"
+    )
 
 
 def test_the_engine_can_be_named_and_no_other_taken():

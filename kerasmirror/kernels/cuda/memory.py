@@ -140,6 +140,12 @@ def overwrite_from_host(array, values):
         array.owner.device.copy_in(array.address, values.ctypes.data, array.nbytes)
 
 
+def copy_into(target, values):
+    """Write the values of a device array into another of the same size and dtype."""
+    if target.size:
+        target.owner.device.copy(target.address, values.address, target.nbytes)
+
+
 def to_host(array):
     """The values of a device array as a NumPy array."""
     return array.to_host()

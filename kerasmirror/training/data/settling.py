@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror.core import tree
+from kerasmirror.core.device import host
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.training.data import array as array_data
@@ -54,7 +55,7 @@ def joined(collected):
 
     def join(*parts):
         if len(parts) == 1:
-            return np.array(parts[0].data)
-        return np.concatenate([part.data for part in parts])
+            return np.array(host(parts[0].data))
+        return np.concatenate([host(part.data) for part in parts])
 
     return tree.map_structure(join, *collected)
