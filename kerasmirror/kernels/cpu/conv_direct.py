@@ -53,6 +53,8 @@ def _is_depthwise(w_shape, geometry):
 
 def _groups_together(w_shape, geometry, itemsize):
     """How many groups fit a vector with their channels and with their filters."""
+    if geometry.groups == 1:
+        return 1
     lanes, groups = BITS // 8 // itemsize, geometry.groups
     most = max(1, lanes // max(1, w_shape[2], w_shape[3] // groups))
     return max(n for n in range(1, most + 1) if groups % n == 0)

@@ -35,6 +35,7 @@ from .simd import (
 
 _ITEMS = 8  # bands wanted, so that several threads share the work evenly
 _NEAR = 256 * 1024  # bytes of a band's scratch that stay in a core's second cache
+_SIZES = 256  # of arrays whose settings are kept with a plan
 
 
 class Gather(NamedTuple):
@@ -46,6 +47,8 @@ class Gather(NamedTuple):
     of columns; `out_step` leads from one output of a phase to the next. `taps` has a row for each
     tap: row and column offset in the padded source, and the tap's place r * S + s in w. `offsets`
     has the place in the padded source for each (tap, channel), relative to an output's own.
+    `tallest` is the largest number of rows of a phase. `settled` keeps what `gather` has found for
+    one size of arrays: in a small convolution, finding it again would take as long as its sums.
     """
 
     pad: tuple[int, int]
@@ -58,6 +61,8 @@ class Gather(NamedTuple):
     taps: np.ndarray
     offsets: np.ndarray
     products: int
+    tallest: int
+    settled: dict
 
 
 def _gather_plan(pad, size, step, out_step, phases, taps, channels, pitch):
@@ -67,7 +72,9 @@ def _gather_plan(pad, size, step, out_step, phases, taps, channels, pitch):
     offsets = np.ascontiguousarray((places + np.arange(channels)).reshape(-1))
     products = int(phases[:, 1] @ (phases[:, 3] * phases[:, 5])) * channels
     reach = int(taps[:, 0].max(initial=0)) + 1
-    return Gather(pad, size[0], size[1], step, out_step, reach, phases, taps, offsets, products)
+    tallest = int(phases[:, 3].max(initial=0))
+    shape = pad, size[0], size[1], step, out_step, reach
+    return Gather(*shape, phases, taps, offsets, products, tallest, {})
 
 
 @functools.lru_cache(256)
@@ -152,30 +159,18 @@ def gather(source, w, bias, relu, plan, out_shape, groups, transposed):
     out = memory.empty(out_shape, source.dtype)
     if out.size == 0:
         return out
-    channels, filters = source.shape[3] // groups, out_shape[3] // groups
-    vectors, panels = panel_shape(filters, source.itemsize)
-    width = vectors * BITS // 8 // source.itemsize
-    n_taps = len(plan.taps)
-    packed = memory.empty((groups * panels * n_taps * channels * width,), source.dtype)
-    launch(
-        _pack_taps,
-        groups * n_taps,
-        threads.chunk_of(channels * filters),
-        w.reshape(w.shape[0] * w.shape[1], *w.shape[2:]),
-        plan.taps,
-        packed,
-        plan.phases,
-        (groups, channels, filters, int(transposed), width),
-    )
     images, total = source.shape[0], source.shape[3]
-    band = band_height(plan, images, total * source.itemsize)
-    bands = -(-int(plan.phases[:, 3].max()) // band)
-    room = ((band - 1) * plan.step[0] + plan.reach) * plan.columns
-    room = (room + 2 * ROWS * plan.step[1]) * total
+    key = (images, total, out_shape[3], groups, transposed, relu, source.dtype)
+    found = plan.settled.get(key) or _settled(plan, key)
+    width, room, packed_size, (taps, work, sizes), (items, sums, tile, scalars) = found
+    packed = memory.empty((packed_size,), source.dtype)
+    chunk = threads.chunk_of(work)
+    matrices = w.reshape(w.shape[0] * w.shape[1], *w.shape[2:])
+    launch(_pack_taps, taps, chunk, matrices, plan.taps, packed, plan.phases, sizes)
     launch(
         _gather,
-        images * bands,
-        threads.chunk_of(plan.products * groups * panels * width // (8 * bands)),
+        items,
+        threads.chunk_of(sums),
         source,
         packed,
         np.empty(0, source.dtype) if bias is None else bias,
@@ -183,17 +178,42 @@ def gather(source, w, bias, relu, plan, out_shape, groups, transposed):
         threads.scratch(room + width, source.dtype),
         plan.offsets,
         plan.phases,
-        (0,) * (ROWS * VECTORS // vectors),
-        (0,) * vectors,
-        (groups, int(relu), room, bands, band),
-        (*plan.pad, plan.columns, plan.reach, *plan.step, *plan.out_step),
+        *tile,
+        *scalars,
     )
     return out
 
 
+def _settled(plan, key):
+    """(filters in a panel, room, size of the packed taps, how taps are packed, how to gather)."""
+    images, total, total_out, groups, transposed, relu, dtype = key
+    channels, filters = total // groups, total_out // groups
+    vectors, panels = panel_shape(filters, dtype.itemsize)
+    width = vectors * BITS // 8 // dtype.itemsize
+    n_taps = len(plan.taps)
+    sizes = (groups, channels, filters, int(transposed), width)
+    packing = groups * n_taps, channels * filters, sizes
+    band = band_height(plan, images, total * dtype.itemsize)
+    bands = -(-plan.tallest // band)
+    room = ((band - 1) * plan.step[0] + plan.reach) * plan.columns
+    room = (room + 2 * ROWS * plan.step[1]) * total
+    tile = (0,) * (ROWS * VECTORS // vectors), (0,) * vectors
+    scalars = (
+        (groups, int(relu), room, bands, band),
+        (*plan.pad, plan.columns, plan.reach, *plan.step, *plan.out_step),
+    )
+    sums = plan.products * groups * panels * width // (8 * bands)
+    packed_size = groups * panels * n_taps * channels * width
+    found = width, room, packed_size, packing, (images * bands, sums, tile, scalars)
+    if len(plan.settled) >= _SIZES:
+        plan.settled.clear()
+    plan.settled[key] = found
+    return found
+
+
 def band_height(plan, items, bytes_per_place):
     """Output rows in a band: enough bands for all threads, and a scratch near the core."""
-    rows = int(plan.phases[:, 3].max())
+    rows = plan.tallest
     height = -(-rows * items // _ITEMS)
     near = (_NEAR // (plan.columns * bytes_per_place) - plan.reach) // plan.step[0] + 1
     # Neighbouring bands both copy the rows that both read: no band is shorter than what it repeats.

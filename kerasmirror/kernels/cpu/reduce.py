@@ -7,6 +7,9 @@ Sums of float16 are accumulated in float32; sums of float32 in float32, pairwise
 
 from __future__ import annotations
 
+import functools
+from typing import NamedTuple
+
 import numpy as np
 
 from . import between, memory, norm
@@ -31,12 +34,47 @@ __all__ = [
 # axis alone, and one row at a time along the others: off by 2e-5 for 1e6 rows of float32.
 _SLAB = 32
 
+_WIDE = (np.dtype(np.float32), np.dtype(np.float64))
+
 _py_sum, _py_max = sum, max
+
+
+class _Settled(NamedTuple):
+    """A reduction's axes, its result's shapes with and without them, how many values meet in one.
+
+    `single` is the axis that NumPy sums at once in the order of `_float_sum`, or None.
+    """
+
+    axes: tuple[int, ...]
+    kept: tuple[int, ...]
+    shape: tuple[int, ...]
+    count: int
+    single: int | None
+
+
+@functools.lru_cache(4096)
+def _settled(shape, axis):
+    axes = _axes(axis, len(shape))
+    single = None
+    if len(axes) == 1:
+        tail = _count(shape, range(axes[0] + 1, len(shape)))
+        if axes[0] == len(shape) - 1 or (tail > 1 and shape[axes[0]] <= _SLAB):
+            single = axes[0]
+    rest = tuple(n for i, n in enumerate(shape) if i not in axes)
+    return _Settled(axes, _kept_shape(shape, axes), rest, _count(shape, axes), single)
+
+
+@functools.lru_cache(1024)
+def _number(count, dtype):
+    # As an array: NumPy takes longer over numbers.
+    return np.array(count, dtype)
 
 
 @between.notable
 def sum(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
     """Sum of x over `axis`."""
+    if x.dtype in _WIDE:
+        return _wide_sum(x, _settled(x.shape, axis), keepdims)
     axes = _axes(axis, x.ndim)
     if x.dtype == bool:
         return np.asarray(np.sum(x, axis=axes, keepdims=keepdims, dtype=np.int32))
@@ -69,7 +107,11 @@ def min(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
 @between.notable
 def mean(x: np.ndarray, axis=None, keepdims: bool = False) -> np.ndarray:
     """Mean of a float array over `axis`; NaN for no values."""
-    count = _count(x.shape, _axes(axis, x.ndim))
+    settled = _settled(x.shape, axis)
+    count = settled.count
+    if x.dtype in _WIDE and count:
+        total = _wide_sum(x, settled, keepdims)
+        return np.divide(total, _number(count, x.dtype), total)
     if count == 0:
         empty = sum(x, axis, keepdims)
         empty.fill(np.nan)
@@ -152,6 +194,15 @@ def _accumulate(ufunc, x, axis, reverse):
     else:
         ufunc.accumulate(x, axis, dtype=x.dtype, out=y)
     return y
+
+
+def _wide_sum(x, settled, keepdims):
+    axes, kept, shape, _, single = settled
+    if single is None:
+        return _float_sum(x, axes).reshape(kept if keepdims else shape)
+    y = memory.empty(shape, x.dtype)
+    np.add.reduce(np.asarray(x, order="C"), single, None, y)
+    return y.reshape(kept) if keepdims else y
 
 
 def _float_sum(x, axes):

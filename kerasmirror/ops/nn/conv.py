@@ -15,11 +15,14 @@ from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks
 from kerasmirror.core.config import image_data_format as default_format
 from kerasmirror.core.config import standardize_data_format
+from kerasmirror.core.tensor import Tensor
 from kerasmirror.kernels.geometry import ConvGeometry, window_output
 from kerasmirror.ops.nn import volumes
 from kerasmirror.ops.nn.dense import windowed_tangent
 from kerasmirror.ops.nn.layout import from_2d, to_2d
 from kerasmirror.ops.nn.precision import narrowed, same_float_dtype, widened
+
+_SINGLE = np.dtype(np.float32)
 
 
 @export("ops.conv", "ops.nn.conv")
@@ -33,21 +36,28 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     inputs, or channels that the kernel's do not divide.
     Source: Keras 3.15 `keras.ops.conv`. Strides and dilations above 1 may go together here.
     """
+    if type(strides) is list or type(dilation_rate) is list:
+        strides = tuple(strides) if type(strides) is list else strides
+        dilation_rate = tuple(dilation_rate) if type(dilation_rate) is list else dilation_rate
+    data_format = data_format or default_format()
+    if type(inputs) is Tensor is type(kernel):
+        x, w = inputs.data, kernel.data
+        if x.dtype is _SINGLE is w.dtype and x.ndim < 5:
+            settled = _settled_conv(x.shape, w.shape, strides, padding, data_format, dilation_rate)
+            return conv2d_bias_activation(inputs, kernel, None, **settled)
     inputs, kernel = same_float_dtype(inputs, kernel)
-    options = (strides, padding, data_format, dilation_rate)
-    if list in map(type, options):
-        options = [tuple(value) if type(value) is list else value for value in options]
-    settled = _settled_conv(tuple(inputs.shape), tuple(kernel.shape), *options, default_format())
+    shapes = tuple(inputs.shape), tuple(kernel.shape)
+    settled = _settled_conv(*shapes, strides, padding, data_format, dilation_rate)
     if "windows" in settled:
         return volumes.conv_volume(inputs, kernel, rule=conv2d_bias_activation, **settled)
     return conv2d_bias_activation(inputs, kernel, None, **settled)
 
 
 @functools.lru_cache(maxsize=1024)
-def _settled_conv(input_shape, kernel_shape, strides, padding, data_format, dilation_rate, default):
+def _settled_conv(input_shape, kernel_shape, strides, padding, data_format, dilation_rate):
     """The primitive's options, settled once for arguments that come again at every step."""
     owner = "ops.conv"
-    channels_first = standardize_data_format(data_format or default, owner) == "channels_first"
+    channels_first = standardize_data_format(data_format, owner) == "channels_first"
     padding = checks.padding(padding, owner=owner)
     arguments = (input_shape, kernel_shape, strides, padding, channels_first, dilation_rate)
     if len(input_shape) == 5:
@@ -348,29 +358,42 @@ def conv2d_bias_activation(
     The result has x's dtype, the gradients of w and bias have w's: half-precision inputs may meet
     float32 weights.
     """
+    if x.dtype is _SINGLE is w.dtype and x.ndim == 4 and not (channels_first or depthwise):
+        if bias is not None:
+            assert bias.shape == w.shape[3:]  # the kernel would read past its end
+            (bias,) = widened(bias)
+        y = k.conv2d(x, w, bias, geometry, activation)
+        return y, functools.partial(_conv_backward, k, x, w, y, geometry, activation, False)
     rank, dtype, w_shape, w_dtype = x.ndim - 2, x.dtype, w.shape, w.dtype
     x, w, bias = widened(x, w, bias)
     x, w = to_2d(k, x, channels_first), _window_to_2d(w, rank, depthwise)
-    assert bias is None or bias.shape == w.shape[3:]  # the kernel would read past its end
+    assert bias is None or bias.shape == w.shape[3:]
     y = k.conv2d(x, w, bias, geometry, activation)
 
     def backward(dy, needs):
-        dy = to_2d(k, *widened(dy), channels_first)
-        dx = dw = db = None
-        if activation == "relu":
-            dy, db = k.relu_grad_sums(dy, y) if needs[2] else (k.relu_grad(dy, y), None)
-        elif needs[2]:
-            db = k.bias_grad(dy)
-        # y is linear in x and in w, so each gradient is the adjoint map applied to dy.
-        if needs[0]:
-            dx = k.conv2d_grad_input(dy, w, x.shape, geometry)
+        dx, dw, db = _conv_backward(k, x, w, y, geometry, activation, channels_first, dy, needs)
+        if dx is not None:
             dx = narrowed(from_2d(k, dx, rank, channels_first), dtype)
-        if needs[1]:
-            dw = k.conv2d_grad_kernel(dy, x, w.shape, geometry)
+        if dw is not None:
             dw = narrowed(dw.reshape(w_shape), w_dtype)
         return dx, dw, narrowed(db, w_dtype)
 
     return narrowed(from_2d(k, y, rank, channels_first), dtype), backward
+
+
+def _conv_backward(k, x, w, y, geometry, activation, channels_first, dy, needs):
+    """The gradients as the kernels give them; y is linear in x and in w: adjoint maps of dy."""
+    dy = to_2d(k, *widened(dy), channels_first)
+    dx = dw = db = None
+    if activation == "relu":
+        dy, db = k.relu_grad_sums(dy, y) if needs[2] else (k.relu_grad(dy, y), None)
+    elif needs[2]:
+        db = k.bias_grad(dy)
+    if needs[0]:
+        dx = k.conv2d_grad_input(dy, w, x.shape, geometry)
+    if needs[1]:
+        dw = k.conv2d_grad_kernel(dy, x, w.shape, geometry)
+    return dx, dw, db
 
 
 @conv2d_bias_activation.forward

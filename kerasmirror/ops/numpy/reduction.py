@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
 from kerasmirror._export import export
@@ -55,21 +53,19 @@ def _spread(k, dy, shape, axes):
 
 @primitive("sum", spec=_spec, tangent=tangents.linear)
 def _sum(k, x, *, axes, keepdims):
-    return k.sum(x, axes, keepdims), functools.partial(_sum_backward, k, x.shape, axes)
-
-
-def _sum_backward(k, shape, axes, dy, needs):
-    return (_spread(k, dy, shape, axes),)
+    shape = x.shape
+    return k.sum(x, axes, keepdims), lambda dy, needs: (_spread(k, dy, shape, axes),)
 
 
 @primitive("mean", spec=_spec, tangent=tangents.linear)
 def _mean(k, x, *, axes, keepdims):
-    return k.mean(x, axes, keepdims), functools.partial(_mean_backward, k, x.shape, axes)
+    shape = x.shape
 
+    def backward(dy, needs):
+        share = k.map_scalar(scalar.divide, dy, _count(shape, axes))
+        return (_spread(k, share, shape, axes),)
 
-def _mean_backward(k, shape, axes, dy, needs):
-    share = k.map_scalar(scalar.divide, dy, _count(shape, axes))
-    return (_spread(k, share, shape, axes),)
+    return k.mean(x, axes, keepdims), backward
 
 
 def _count(shape, axes):
@@ -112,24 +108,36 @@ def _prod(k, x, *, axes, keepdims):
 @export("ops.sum", "ops.numpy.sum")
 def sum(x, axis=None, keepdims=False):
     """The sum over `axis`."""
-    return _reduced(_sum, widened(x), axis, keepdims, "keras.ops.sum")
+    axes = _one_axis(x, axis)
+    if axes is None:
+        x = widened(x)
+        axes = shapes.canonical_axes(axis, len(x.shape), "keras.ops.sum")
+    return _sum(x, axes=axes, keepdims=keepdims)
 
 
 @export("ops.mean", "ops.numpy.mean")
 def mean(x, axis=None, keepdims=False):
     """The mean over `axis`; whole numbers give float32."""
-    if type(x) is not Tensor or x.data.dtype.kind != "f":
+    axes = _one_axis(x, axis)
+    if axes is None:
         x = to_tensor(x)
         if not is_float(x) and not is_complex(x):
             x = to_tensor(x, dtypes.result_type(x.dtype, "float32"))
-    return _reduced(_mean, x, axis, keepdims, "keras.ops.mean")
+        axes = shapes.canonical_axes(axis, len(x.shape), "keras.ops.mean")
+    return _mean(x, axes=axes, keepdims=keepdims)
 
 
-def _reduced(run, x, axis, keepdims, owner):
-    """`run` over the canonical axes of `axis`, found in a short way for one axis of a tensor."""
-    if type(axis) is int and type(x) is Tensor and 0 <= axis < x.data.ndim:
-        return run(x, axes=(axis,), keepdims=keepdims)
-    return run(x, axes=shapes.canonical_axes(axis, len(x.shape), owner), keepdims=keepdims)
+_AXES = [(axis,) for axis in range(8)]
+
+
+def _one_axis(x, axis):
+    """The canonical axes of one axis of a tensor of floats, found in a short way; else None."""
+    if type(axis) is int and type(x) is Tensor:
+        data = x.data
+        rank = data.ndim
+        if data.dtype.kind == "f" and -rank <= axis < rank <= 8:
+            return _AXES[axis if axis >= 0 else axis + rank]
+    return None
 
 
 @export("ops.var", "ops.numpy.var")
