@@ -11,6 +11,8 @@ NAMES = sorted(_export.public_names())
 # Our own additions have no counterpart in Keras.
 OWN = (
     "autodiff.",
+    "config.device",
+    "config.set_device",
     "config.set_threads",
     "config.threads",
     "config.conv_algorithm",
