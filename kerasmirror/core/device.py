@@ -175,7 +175,7 @@ def overwrite(target, values):
     if isinstance(target, np.ndarray):
         np.copyto(target, host(values), casting="unsafe")
     elif isinstance(values, (np.ndarray, np.generic)):
-        values = np.ascontiguousarray(values, target.dtype).reshape(target.shape)
+        values = np.asarray(values, target.dtype, order="C")
         GPU.kernels.memory.overwrite_from_host(target, values)
     else:
         if values.dtype != target.dtype:

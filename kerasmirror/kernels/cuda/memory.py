@@ -127,7 +127,7 @@ def zeros(shape, dtype=np.float32):
 
 def to_device(values):
     """A copy of a NumPy array on the current device."""
-    values = np.ascontiguousarray(values)
+    values = np.asarray(values, order="C")
     array = empty(values.shape, values.dtype)
     overwrite_from_host(array, values)
     return array
