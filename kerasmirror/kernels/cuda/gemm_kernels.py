@@ -1,0 +1,262 @@
+"""c = relu(a b + bias) by tiles: the kernels, one for each size of tile, layout and dtype."""
+
+import numpy as np
+from numba import cuda, int32, types, uint32
+
+from .gemm_tiles import (
+    PADDING,
+    copy4,
+    fetch,
+    fill,
+    first_column,
+    first_row,
+    multiplier,
+    put,
+    put_across,
+)
+from .indices import add32, grid_index, mul32, quotient, remainder
+from .kernel import inlined, kernel
+
+# Flags of a launch. ALIGNED: 128-bit accesses are possible, see gemm_tiles.fetch.
+ALIGNED_A, ALIGNED_B, ALIGNED_C, BIAS, RELU = 1, 2, 4, 8, 16
+_REALS = {"f4": types.float32, "f8": types.float64}
+_NUMBERS = {"f4": np.float32, "f8": np.float64}
+_GROUP = 8  # rows of tiles whose blocks run at the same time: they share columns of b in the cache
+
+
+@inlined
+def tile_row(number, across, down):
+    """The row of tiles that block `number` of across x down has, in groups of _GROUP rows."""
+    group = quotient(number, mul32(across, _GROUP))
+    height = min(_GROUP, add32(down, -group * _GROUP))
+    return add32(group * _GROUP, remainder(number - group * across * _GROUP, height))
+
+
+@inlined
+def tile_column(number, across, down):
+    """The column of tiles that goes with tile_row."""
+    group = quotient(number, mul32(across, _GROUP))
+    height = min(_GROUP, add32(down, -group * _GROUP))
+    return quotient(number - group * across * _GROUP, height)
+
+
+@inlined
+def finish(acc, bias, column, n, four, rows, columns, flags, zero, infinite):
+    """relu(acc + bias) of what a thread owns, each where the flags say so."""
+    lowest = zero if flags & RELU else -infinite
+    for g in range(columns // 4):
+        fill(four, 0, 4, zero)
+        if flags & BIAS:
+            fetch(four, 0, bias, column + 32 * g, int32(n - column - 32 * g), 0, zero)
+        for i in range(rows):
+            for u in range(4):
+                v = acc[i * columns + 4 * g + u] + four[u]
+                acc[i * columns + 4 * g + u] = lowest if v < lowest else v
+
+
+@inlined
+def store_tile(c, m, n, at, row, column, acc, rows, columns, flags):
+    """What a thread owns, first at (row, column), into the matrix of n columns at c + at."""
+    for i in range(rows):
+        p = row + ((i & 3) + (i >> 2) * 16)
+        if p < m:
+            for g in range(columns // 4):
+                q = column + 32 * g
+                left = int32(n - q)
+                put(c, at + p * n + q, acc, i * columns + 4 * g, left, flags & ALIGNED_C)
+
+
+def tile_kernel(code, edge, rows, columns, steps, layout, **budgets):
+    """The kernel for tiles of edge x edge, rows x columns of them for a thread, 8 * steps k.
+
+    `layout` has "t" for an operand that lies with its axes exchanged, else "n": "nt" is a b'.
+    Block (x, 0, z) makes tile x of slab z % slabs, `length` long in k, of matrix z // slabs, and
+    writes c's z-th matrix. a_step and b_step are the elements from one matrix to the next.
+    """
+    real = _REALS[code]
+    zero, infinite = _NUMBERS[code](0), _NUMBERS[code](np.inf)
+    depth = 8 * steps
+    stride = edge + PADDING
+    size = depth * stride
+    shared, owned, fetched = 2 * size, rows * columns, 4 * steps  # shapes have to be constants
+    quarter, shift = edge // 4, (edge // 4).bit_length() - 1
+    a_turned, b_turned = (letter == "t" for letter in layout)
+
+    multiply = multiplier(rows, columns, depth, stride)
+
+    def gemm(a, b, bias, c, m, n, k, a_step, b_step, slabs, length, flags):
+        sa = cuda.shared.array(shared, real, alignment=16)
+        sb = cuda.shared.array(shared, real, alignment=16)
+        acc = cuda.local.array(owned, real, alignment=16)
+        ga = cuda.local.array(fetched, real, alignment=16)
+        gb = cuda.local.array(fetched, real, alignment=16)
+        thread = cuda.threadIdx.x
+        across = quotient(n + (edge - 1), edge)
+        down = quotient(m + (edge - 1), edge)
+        m0 = mul32(tile_row(cuda.blockIdx.x, across, down), edge)
+        n0 = mul32(tile_column(cuda.blockIdx.x, across, down), edge)
+        matrix = quotient(cuda.blockIdx.z, slabs)
+        k0 = mul32(remainder(cuda.blockIdx.z, slabs), length)
+        k1 = min(k, add32(k0, length))
+
+        # Where the thread's first values of a and b are, in memory and in the tiles.
+        if a_turned:
+            a_k = thread >> shift
+            a_row = (thread & (quarter - 1)) * 4
+            at_a = matrix * a_step + (k0 + a_k) * m + m0 + a_row
+        else:
+            a_k = (thread & 1) * 4
+            a_row = thread >> 1
+            at_a = matrix * a_step + (m0 + a_row) * k + k0 + a_k
+        if b_turned:
+            b_k = (thread & 1) * 4
+            b_column = thread >> 1
+            at_b = matrix * b_step + (n0 + b_column) * k + k0 + b_k
+        else:
+            b_k = thread >> shift
+            b_column = (thread & (quarter - 1)) * 4
+            at_b = matrix * b_step + (k0 + b_k) * n + n0 + b_column
+        a_left = int32(m - m0 - a_row)
+        b_left = int32(n - n0 - b_column)
+        row = first_row(thread, edge, rows, columns)
+        column = first_column(thread, edge, columns)
+        # A tile's places: of what the thread brings, and of what it multiplies.
+        to_a, to_b = int32(a_k * stride + a_row), int32(b_k * stride + b_column)
+        of_a, of_b = row, column
+        a_ends, b_ends = int32(k1 - k0 - a_k), int32(k1 - k0 - b_k)  # k left from the thread's on
+        fill(acc, 0, owned, zero)
+
+        left = int32(k1 - k0)
+        buffer = int32(0)
+        started = False
+        while True:
+            more = left > 0
+            if more:
+                for s in range(steps):
+                    if a_turned:
+                        inside = a_left if a_ends > 8 * s else int32(0)
+                        fetch(ga, 4 * s, a, at_a + 8 * s * m, inside, flags & ALIGNED_A, zero)
+                    else:
+                        inside = int32(a_ends - 8 * s) if a_left > 0 else int32(0)
+                        fetch(ga, 4 * s, a, at_a + 8 * s, inside, flags & ALIGNED_A, zero)
+                    if b_turned:
+                        inside = int32(b_ends - 8 * s) if b_left > 0 else int32(0)
+                        fetch(gb, 4 * s, b, at_b + 8 * s, inside, flags & ALIGNED_B, zero)
+                    else:
+                        inside = b_left if b_ends > 8 * s else int32(0)
+                        fetch(gb, 4 * s, b, at_b + 8 * s * n, inside, flags & ALIGNED_B, zero)
+                at_a += depth * m if a_turned else depth
+                at_b += depth if b_turned else depth * n
+                left, a_ends, b_ends = (
+                    int32(left - depth),
+                    int32(a_ends - depth),
+                    int32(b_ends - depth),
+                )
+            if started:
+                multiply(acc, sa, buffer + of_a, sb, buffer + of_b)
+                buffer = int32(size - buffer)
+            if not more:
+                break
+            for s in range(steps):
+                place = buffer + to_a + 8 * s * stride
+                if a_turned:
+                    copy4(sa, place, ga, 4 * s)
+                else:
+                    put_across(sa, place, ga, 4 * s, stride)
+                place = buffer + to_b + 8 * s * stride
+                if b_turned:
+                    put_across(sb, place, gb, 4 * s, stride)
+                else:
+                    copy4(sb, place, gb, 4 * s)
+            cuda.syncthreads()
+            started = True
+
+        row, column = int32(m0 + row), int32(n0 + column)
+        finish(acc, bias, column, n, ga, rows, columns, flags, zero, infinite)
+        at = cuda.blockIdx.z * (m * n)
+        store_tile(c, m, n, at, row, column, acc, rows, columns, flags)
+
+    gemm.__name__ = f"_gemm_{edge}_{layout}"
+    words = "T* T* T* T* i4 i4 i4 i4 i4 i4 i4 i4"
+    return kernel(words, block=2 * edge, T=code, shared=16 * size, **budgets)(gemm)
+
+
+_LAYOUTS = ("nn", "tn", "nt")
+# By the dtype's code, the tile's edge and the layout.
+TILE_KERNELS = {
+    **{
+        ("f4", 128, layout): tile_kernel(
+            "f4", 128, 8, 8, 1, layout, min_blocks=2, registers=128, ffma=0.75
+        )
+        for layout in _LAYOUTS
+    },
+    **{
+        ("f4", 64, layout): tile_kernel(
+            "f4", 64, 8, 4, 2, layout, min_blocks=4, registers=128, ffma=0.75
+        )
+        for layout in _LAYOUTS
+    },
+    **{
+        ("f4", 32, layout): tile_kernel("f4", 32, 4, 4, 2, layout, min_blocks=8, registers=128)
+        for layout in _LAYOUTS
+    },
+    **{
+        ("f8", 32, layout): tile_kernel("f8", 32, 4, 4, 1, layout, min_blocks=4, registers=128)
+        for layout in _LAYOUTS
+    },
+}
+
+
+@kernel("T* T* T* i4 i4 i4 i4 i4", T="f4 f8")
+def add_slabs(parts, bias, c, count, n, size, slabs, flags):
+    """c = relu(the sum of a matrix's slabs, in turn, + bias), `size` elements in a matrix."""
+    i = grid_index()
+    if i < count:
+        at = i + quotient(i, size) * (slabs - 1) * size
+        zero = type(parts[i])(0)
+        v = zero
+        while slabs > 0:
+            v += parts[at]
+            at += size
+            slabs -= 1
+        if flags & BIAS:
+            v += bias[remainder(i, n)]
+        c[i] = zero if flags & RELU and v < zero else v
+
+
+def _sums_kernel(code):
+    real, zero = _REALS[code], _NUMBERS[code](0)
+
+    def column_sums(x, sums, rows, columns, height, width):
+        """sums (slabs, columns) of x (rows, columns) over slabs of `height` rows.
+
+        A block has 2**width columns; threads that share one meet in shared memory.
+        """
+        parts = cuda.shared.array(256, real)
+        thread = cuda.threadIdx.x
+        column = add32(cuda.blockIdx.x << width, thread & ((1 << width) - 1))
+        step = 256 >> width
+        row = add32(mul32(cuda.blockIdx.y, height), thread >> width)
+        end = min(rows, mul32(cuda.blockIdx.y + 1, height))
+        v = zero
+        if column < columns:
+            at = row * columns + column
+            while row < end:
+                v += x[at]
+                at += step * columns
+                row = add32(row, step)
+        parts[uint32(thread)] = v
+        half = 128
+        while half >= 1 << width:
+            cuda.syncthreads()
+            if thread < half:
+                v += parts[uint32(thread + half)]
+                parts[uint32(thread)] = v
+            half >>= 1
+        if thread < 1 << width and column < columns:
+            sums[cuda.blockIdx.y * columns + column] = v
+
+    return kernel("T* T* i4 i4 i4 i4", T=code, shared=256 * int(code[1]))(column_sums)
+
+
+SUMS_KERNELS = {code: _sums_kernel(code) for code in ("f4", "f8")}

@@ -1,0 +1,146 @@
+"""Parts of kernels that multiply square tiles of two matrices in a thread block's shared memory.
+
+A block of 2 * edge threads owns edge x edge values of c = a b and walks along k in steps of a few
+times 8. A step's parts of a and b lie in shared memory k by k: value (k, row) of a at k * (edge +
+PADDING) + row, and (k, column) of b likewise. While a step is multiplied, each thread has 4 values
+of a and of b for every 8 k of the next one under way from global memory, in registers.
+
+A warp is 4 x 8 threads. A thread owns rows `first, .. first + 3`, and with 8 rows also 16 further
+on; columns likewise, 32 further on: so the 128-bit loads of a warp meet no bank twice.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.cuda.extending import intrinsic
+
+from .indices import add32
+from .kernel import inlined
+
+PADDING = 4  # so that threads which store one row's 4 k meet other banks than the next rows'
+
+
+@intrinsic
+def copy4(typing_context, y, i, x, j):
+    """y[i : i + 4] = x[j : j + 4], at addresses that are multiples of 16: 128-bit accesses."""
+
+    def generate(context, builder, signature, args):
+        kinds = signature.args
+        real = context.get_value_type(kinds[2].dtype)
+        vector = ir.VectorType(real, 4).as_pointer()
+        to = _place(context, builder, kinds[0], args[0], args[1], kinds[1])
+        source = _place(context, builder, kinds[2], args[2], args[3], kinds[3])
+        values = builder.load(builder.bitcast(source, vector), align=16)
+        builder.store(values, builder.bitcast(to, vector), align=16)
+        return context.get_dummy_value()
+
+    return types.void(y, i, x, j), generate
+
+
+def _place(context, builder, kind, value, index, index_kind):
+    index = context.cast(builder, index, index_kind, types.int64)
+    if isinstance(kind, types.Array):
+        value = context.make_array(kind)(context, builder, value).data
+    return builder.gep(value, [index])
+
+
+@inlined
+def first_row(thread, edge, rows, columns):
+    """The first row in the tile of a thread that owns `rows` x `columns` values."""
+    warp = thread >> 5
+    across = edge // (8 * columns)
+    return add32((warp // across) * 4 * rows, ((thread & 31) >> 3) * 4)
+
+
+@inlined
+def first_column(thread, edge, columns):
+    """The first column in the tile of a thread that owns `columns` columns."""
+    return add32(((thread >> 5) % (edge // (8 * columns))) * 8 * columns, (thread & 7) * 4)
+
+
+@inlined
+def fill(registers, first, count, value):
+    """One value in `count` registers."""
+    for i in range(count):
+        registers[first + i] = value
+
+
+@inlined
+def fetch(registers, first, x, at, left, aligned, zero):
+    """4 registers = x[at : at + 4], with zeros from x[at + left] on.
+
+    `aligned` says that `at` is a multiple of 4, all 4 values are there or none, and x is at an
+    address that is a multiple of 16.
+    """
+    if aligned:
+        if left > 0:
+            copy4(registers, first, x, at)
+        else:
+            fill(registers, first, 4, zero)
+    else:
+        for u in range(4):
+            registers[first + u] = x[at + u] if u < left else zero
+
+
+@inlined
+def put_across(tile, at, registers, first, stride):
+    """4 values of one row and following k into a tile, at (first k, row)."""
+    for u in range(4):
+        tile[at + u * stride] = registers[first + u]
+
+
+@inlined
+def put(x, at, registers, first, left, aligned):
+    """x[at : at + 4] = 4 registers, but nothing from x[at + left] on; `aligned` as for fetch."""
+    if aligned:
+        if left > 0:
+            copy4(x, at, registers, first)
+    else:
+        for u in range(4):
+            if u < left:
+                x[at + u] = registers[first + u]
+
+
+def multiplier(rows, columns, depth, stride):
+    """The function multiply(acc, sa, at_a, sb, at_b): acc (rows, columns) += a step's products.
+
+    at_a and at_b are the places of the thread's first row and column in the tiles sa and sb. Made
+    as LLVM code, for numba's loops would not be unrolled over all of the step.
+    """
+
+    @intrinsic
+    def multiply(typing_context, acc, sa, at_a, sb, at_b):
+        def generate(context, builder, signature, args):
+            kinds = signature.args
+            zero = ir.Constant(ir.IntType(64), 0)
+            owned = _place(context, builder, kinds[0], args[0], zero, types.int64)
+            a = _place(context, builder, kinds[1], args[1], args[2], kinds[2])
+            b = _place(context, builder, kinds[3], args[3], args[4], kinds[4])
+            places = [_at(builder, owned, i) for i in range(rows * columns)]
+            sums = [builder.load(place) for place in places]
+            for k in range(depth):
+                of_a = _loaded(builder, a, k * stride, 16, rows)
+                of_b = _loaded(builder, b, k * stride, 32, columns)
+                products = [builder.fmul(x, y) for x in of_a for y in of_b]
+                sums = [builder.fadd(x, y) for x, y in zip(sums, products, strict=True)]
+            for value, place in zip(sums, places, strict=True):
+                builder.store(value, place)
+            return context.get_dummy_value()
+
+        return types.void(acc, sa, at_a, sb, at_b), generate
+
+    return multiply
+
+
+def _at(builder, pointer, i):
+    return builder.gep(pointer, [ir.Constant(ir.IntType(64), i)])
+
+
+def _loaded(builder, pointer, first, apart, count):
+    """`count` values in groups of 4, `apart` from each other, by 128-bit loads."""
+    kind = ir.VectorType(pointer.type.pointee, 4).as_pointer()
+    values = []
+    for g in range(count // 4):
+        place = builder.bitcast(_at(builder, pointer, first + apart * g), kind)
+        four = builder.load(place, align=16)
+        values += [builder.extract_element(four, ir.Constant(ir.IntType(32), u)) for u in range(4)]
+    return values
