@@ -16,6 +16,12 @@ REGISTERS = [f"{kind}.{axis}" for kind in ("tid", "ctaid", "ntid", "nctaid") for
 ENTRY = "emulated_entry"
 
 _BASE = r"(?:i\d+|float|double|half|void|ptr|\{[^{}()*]*\}|\[[^\[\]()*]*\]|<[^<>()*]*>)"
+# Arithmetic that NVIDIA's compiler may not contract: one rounding each.
+_ROUNDED = {
+    f"{letter}{operation}_rn": (kind, f"f{operation}")
+    for letter, kind in (("f", "float"), ("d", "double"))
+    for operation in ("add", "sub", "mul", "div")
+}
 _KINDS = {"f4": "float", "f8": "double", "i4": "i32", "u4": "i32", "i8": "i64", "u8": "i64"}
 
 # What takes the place of barriers and shuffles. `emulated_kind` tells the scheduler which barrier
@@ -73,7 +79,7 @@ def compile_kernel(kernel, signature):
     """(LLVM code for the CPU as bytes, the name of its entry) of a kernel."""
     modules, name = _lowered(kernel, signature)
     text = "\n".join(_for_cpu(module) for module in modules)
-    return (text + _RUNTIME + _registers() + _entry(name, signature)).encode(), ENTRY
+    return (text + _RUNTIME + _rounded() + _registers() + _entry(name, signature)).encode(), ENTRY
 
 
 def _lowered(kernel, signature):
@@ -111,7 +117,8 @@ def _for_cpu(text):
     text = re.sub(r'"?llvm\.nvvm\.barrier0"?', '"emulated_barrier"', text)
     text = re.sub(r'"?llvm\.nvvm\.bar\.warp\.sync"?', '"emulated_warp_barrier"', text)
     text = re.sub(r'"?llvm\.nvvm\.shfl\.sync\.i32"?', '"emulated_shuffle"', text)
-    return re.sub(r'"__nv_(?:fast_)?(\w+)"', r'"\1"', text)
+    text = re.sub(r'"__nv_(?:fast_)?(\w+)"', r'"\1"', text)
+    return re.sub(rf'^declare [^\n]*@"(?:{"|".join(_ROUNDED)})"[^\n]*$', "", text, flags=re.M)
 
 
 def _without_typed_pointers(text):
@@ -129,6 +136,14 @@ def _without_typed_pointers(text):
         if opaque == text:
             return re.sub("\x01(\\d+)\x02", lambda match: held[int(match[1])], text)
         text = opaque
+
+
+def _rounded():
+    return "".join(
+        f"define {kind} @{name}({kind} %a, {kind} %b) alwaysinline {{\n"
+        f"  %c = {operation} {kind} %a, %b\n  ret {kind} %c\n}}\n"
+        for name, (kind, operation) in _ROUNDED.items()
+    )
 
 
 def _registers():
