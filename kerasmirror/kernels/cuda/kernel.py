@@ -33,6 +33,7 @@ _NUMBERS = {
     "u4": types.uint32,
     "u8": types.uint64,
 }
+_BUDGETS = ("registers", "shared", "ffma", "stack", "doubles")
 # How a number lies in its eight bytes of the arguments' table.
 _FORMATS = {"f4": "f4x", "f8": "d", "i4": "i4x", "i8": "q", "u4": "I4x", "u8": "Q"}
 # Of an array's dtype: halves are words of two bytes, which kernels widen themselves (half.py).
@@ -62,10 +63,13 @@ class Kernel:
 
     `block` threads make a block, of which `min_blocks` are to fit on a multiprocessor (which bounds
     the registers of a thread). `registers`, `shared` (bytes) are its budgets and `ffma` the least
-    share of multiply-adds in its innermost loop, all held by the tests.
+    share of multiply-adds in its innermost loop. `stack` (bytes) and `doubles` (instructions on
+    float64) are what a thread may have where all arguments are narrower: nothing, for both are slow
+    on a GPU. The tests hold all of these. `traffic` is what it does for each item, for estimates of
+    its time: "2r 1w 3f" are two values read, one written, three operations.
     """
 
-    def __init__(self, function, signatures, block, min_blocks, registers, shared, ffma):
+    def __init__(self, function, signatures, block, min_blocks, budget, traffic):
         self.function = function
         self.name = function.__name__
         self.source = function.__code__.co_filename
@@ -76,9 +80,12 @@ class Kernel:
             self.signatures[signature.key] = signature
         self.block = block
         self.min_blocks = min_blocks
-        self.registers = registers
-        self.shared = shared
-        self.ffma = ffma
+        self.registers = budget.get("registers")
+        self.shared = budget.get("shared")
+        self.ffma = budget.get("ffma")
+        self.stack = budget.get("stack", 0)
+        self.doubles = budget.get("doubles", 0)
+        self.traffic = {word[-1]: int(word[:-1]) for word in traffic.split()}
         self.loaded = {}  # by the arrays' types: what launch.py made of it for the device
         KERNELS.append(self)
 
@@ -86,12 +93,14 @@ class Kernel:
         return f"<CUDA kernel {self.name}>"
 
 
-def kernel(*templates, block=256, min_blocks=1, registers=None, shared=None, ffma=None, **names):
-    """Make a Kernel of the decorated function; see the module's text."""
+def kernel(*templates, block=256, min_blocks=1, traffic="", **options):
+    """Make a Kernel of the decorated function; see the module's text and Kernel's."""
+    budget = {name: options.pop(name) for name in _BUDGETS if name in options}
+    names = options
     signatures = [s for template in templates for s in _expanded(template, names)]
 
     def wrap(function):
-        return Kernel(function, signatures, block, min_blocks, registers, shared, ffma)
+        return Kernel(function, signatures, block, min_blocks, budget, traffic)
 
     return wrap
 
