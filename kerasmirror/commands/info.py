@@ -6,8 +6,12 @@ import json
 import time
 
 from kerasmirror.commands import machine
-from kerasmirror.kernels import cache, for_device
+from kerasmirror.core.device import current_device
+from kerasmirror.kernels import cache, for_device, gpu
 from kerasmirror.version import KERAS_VERSION
+
+
+_GPU_PACKAGES = ("numba-cuda", "cuda-bindings", "nvidia-nvvm", "nvidia-nvjitlink")
 
 
 def add_arguments(parser):
@@ -41,8 +45,44 @@ def gather():
         "seconds_to_load_kernels": round(loading, 3),
         "cache": {"folder": str(cache.cache_root()), "kernels": count, "bytes": size},
         "memory_pool": kernels.pool_statistics(),
+        "gpu": gpus(),
         "peak_memory_bytes": machine.peak_memory(),
     }
+
+
+def gpus():
+    """Whether GPUs can be used: their names and memory, or what is missing."""
+    found = {"device": current_device(), "devices": [], "missing": None}
+    found["packages"] = {name: cache.version_of(name) for name in _GPU_PACKAGES}
+    try:
+        number = 0
+        while True:
+            card = gpu(number)
+            free, total = card.memory()
+            found["devices"].append(
+                {
+                    "name": card.name,
+                    "title": card.title,
+                    "compute_capability": ".".join(map(str, card.capability)),
+                    "multiprocessors": card.multiprocessors,
+                    "free_bytes": free,
+                    "total_bytes": total,
+                }
+            )
+            number += 1
+    except (ImportError, RuntimeError) as error:
+        if not found["devices"]:
+            found["missing"] = str(error)
+    return found
+
+
+def _gpu_text(found):
+    cards = [
+        f"{card['name']} {card['title']}, compute capability {card['compute_capability']}, "
+        f"{megabytes(card['free_bytes'])} of {megabytes(card['total_bytes'])} free"
+        for card in found["devices"]
+    ]
+    return "; ".join(cards) or found["missing"]
 
 
 def _readable(found):
@@ -63,6 +103,8 @@ def _readable(found):
     yield "kernels loaded in", f"{found['seconds_to_load_kernels']:.2f} s"
     yield "compiled kernels", f"{kept['kernels']}, {megabytes(kept['bytes'])}, in {kept['folder']}"
     yield "memory pool", pool_text(pool)
+    yield "device", found["gpu"]["device"]
+    yield "GPUs", _gpu_text(found["gpu"])
     if peak is not None:
         yield "peak memory", megabytes(peak)
 
