@@ -3,6 +3,7 @@
 python scripts/bench_vs_tensorflow.py                        # all 33 rows of the paper
 python scripts/bench_vs_tensorflow.py --rows mnist:2,cifar:12 --rounds 5 --cold
 python scripts/bench_vs_tensorflow.py --resume               # go on after an interruption
+python scripts/bench_vs_tensorflow.py --device gpu --peers tensorflow,torch-native
 python scripts/bench_vs_tensorflow.py --peers tensorflow,jax,torch,onnxruntime,torch-native \\
     --python jax=/path/to/python --python torch=/other/python --rounds 1 --out build/peers
 python scripts/bench_vs_tensorflow.py --read build/timings/results.json build/peers/results.json \\
@@ -27,6 +28,9 @@ The peers: tensorflow, jax and torch are Keras on these backends; torch-native i
 Keras (channels last, fused Adam); onnxruntime predicts only. The loss before training, which only
 depends on the weights, must be the same on all sides; on TensorFlow that of the first epoch too,
 where the same units are dropped. A row in which they are not is named and makes the exit status 1.
+
+With --device gpu every side computes on the first GPU (TensorFlow and PyTorch builds for CUDA are
+needed); batches come from the host's memory on all sides. ONNX Runtime is for the CPU here.
 
 Results go to the folder `--out`: results.json (after every row), results.md and, with --plot,
 results.png. --write puts the table into README.md. A peer that cannot run is named and left out.
@@ -69,7 +73,7 @@ def spec_of_row(row, options):
 
 def settings_of(options, sides):
     """What must be the same in a run that is resumed."""
-    kept = ("rounds", "steps", "epochs", "batch", "threads", "cold")
+    kept = ("rounds", "steps", "epochs", "batch", "threads", "cold", "device")
     return {"peers": sides, **{name: getattr(options, name) for name in kept}}
 
 

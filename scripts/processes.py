@@ -36,12 +36,16 @@ def commit():
     return asked.stdout.strip() if asked.returncode == 0 else None
 
 
-def environment_of(peer, cache=None):
+def environment_of(peer, cache=None, device="cpu"):
     """The child's environment: nothing that holds a side back, Keras's backend, the cache."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_DROPPED)}
     kept["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    kept["CUDA_VISIBLE_DEVICES"] = "-1"
-    kept["JAX_PLATFORMS"] = "cpu"
+    if device == "cpu":
+        kept["CUDA_VISIBLE_DEVICES"] = "-1"
+        kept["JAX_PLATFORMS"] = "cpu"
+    else:
+        kept["KERASMIRROR_DEVICE"] = "gpu:0"
+        kept["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     if peers.SIDES[peer].backend:
         kept["KERAS_BACKEND"] = peers.SIDES[peer].backend
     if cache:
@@ -52,13 +56,13 @@ def environment_of(peer, cache=None):
 def measured(peer, spec, options, cache=None):
     """One process's numbers, or {"error": its last words}."""
     side = peers.SIDES[peer]
-    text = json.dumps({**spec, "package": side.package})
+    text = json.dumps({**spec, "package": side.package, "device": options.device})
     try:
         done = subprocess.run(
             [options.pythons[peer], str(SCRIPTS / side.program), text],
             capture_output=True,
             text=True,
-            env=environment_of(peer, cache),
+            env=environment_of(peer, cache, options.device),
             timeout=options.timeout,
         )
     except subprocess.TimeoutExpired:
@@ -168,6 +172,9 @@ def add_arguments(parser, rounds):
     parser.add_argument("--batch", type=int, help="images of a batch (default 128, Olivetti 28)")
     parser.add_argument("--timeout", type=float, default=600, help="seconds for one process")
     parser.add_argument("--out", type=Path, default=OUT, help="folder")
+    parser.add_argument(
+        "--device", choices=("cpu", "gpu"), default="cpu", help="gpu: every side on the first GPU"
+    )
     parser.add_argument("--plot", action="store_true", help="also a PNG (needs matplotlib)")
 
 
@@ -180,6 +187,20 @@ def check_arguments(parser, options, names):
     if options.threads and not hasattr(os, "sched_setaffinity"):
         parser.error("threads: this system cannot bind a process to some of its cores")
     options.pythons = peers.interpreters(options.python)
+    if options.device == "gpu":
+        require_gpu(parser)
+
+
+def require_gpu(parser):
+    """Refuse where kerasmirror finds no GPU, with what it says is missing."""
+    asked = subprocess.run(
+        [sys.executable, "-c", "import kerasmirror; kerasmirror.device('gpu:0')"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if asked.returncode:
+        parser.error(f"--device gpu: {asked.stderr.strip().splitlines()[-1]}")
 
 
 def left_out(name, reason):

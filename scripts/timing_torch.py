@@ -51,16 +51,17 @@ def network(torch, layers, weights):
     return torch.nn.Sequential(*parts).to(memory_format=torch.channels_last)
 
 
-def epoch_of(torch, model, x, y, batch):
+def epoch_of(torch, model, x, y, batch, device):
     """A function that trains one shuffled epoch and gives the mean loss."""
     adam = torch.optim.Adam(model.parameters(), lr=1e-3, eps=1e-7, fused=True)
     cross_entropy = torch.nn.CrossEntropyLoss()
 
     def epoch():
         model.train()
-        total, hits = torch.zeros(()), torch.zeros((), dtype=torch.int64)
+        total = torch.zeros((), device=device)
+        hits = torch.zeros((), dtype=torch.int64, device=device)
         for chosen in torch.randperm(len(x)).split(batch):
-            images, labels = x[chosen], y[chosen]
+            images, labels = x[chosen].to(device), y[chosen].to(device)
             adam.zero_grad(set_to_none=True)
             logits = model(images)
             loss = cross_entropy(logits, labels)
@@ -85,16 +86,17 @@ def measure(spec):
     layers = networks.layers_of(spec["structure"], spec["shape"])
     weights = networks.initial_weights(spec["structure"], spec["shape"], spec["seed"])
     torch.manual_seed(spec["seed"])
-    build_time, model = timing_child.timed(lambda: network(torch, layers, weights))
+    device = torch.device("cuda" if spec.get("device") == "gpu" else "cpu")
+    build_time, model = timing_child.timed(lambda: network(torch, layers, weights).to(device))
 
     def call(values):
         model.eval()
         with torch.inference_mode():
-            return model(values).softmax(1).numpy()
+            return model(values.to(device)).softmax(1).cpu().numpy()
 
     batch = spec["batch"]
     initial = timing_child.cross_entropy(call(x[:batch]), labels[:batch])
-    epoch = epoch_of(torch, model, x, y, batch)
+    epoch = epoch_of(torch, model, x, y, batch, device)
     first_time, first_loss = timing_child.timed(epoch)
     found = {
         "import": import_time,

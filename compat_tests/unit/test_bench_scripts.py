@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -298,11 +299,26 @@ def test_children_run_without_settings_that_hold_a_side_back(monkeypatch):
         assert name not in ours and name not in theirs and name in os.environ
     assert ours["KERASMIRROR_CACHE_DIR"] == "/somewhere" and "KERAS_BACKEND" not in ours
     assert theirs["KERAS_BACKEND"] == "jax"
+    assert ours["CUDA_VISIBLE_DEVICES"] == "-1" and "KERASMIRROR_DEVICE" not in ours
+    on_gpu = processes.environment_of("kerasmirror", device="gpu")
+    assert on_gpu["KERASMIRROR_DEVICE"] == "gpu:0" and "JAX_PLATFORMS" not in on_gpu
+    assert on_gpu.get("CUDA_VISIBLE_DEVICES") != "-1"
+
+
+def test_without_a_gpu_timings_on_one_are_refused():
+    run = subprocess.run(
+        [sys.executable, "scripts/bench_vs_tensorflow.py", "--device", "gpu"],
+        cwd=processes.ROOT,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 2 and "--device gpu: RuntimeError: kerasmirror: no GPU" in run.stderr
 
 
 def options_of(**more):
     found = {"rounds": 1, "steps": 2, "epochs": 1, "batch": 16, "threads": None, "cold": False}
-    return argparse.Namespace(**{**found, "timeout": 60, **more})
+    return argparse.Namespace(**{**found, "timeout": 60, "device": "cpu", **more})
 
 
 def test_sides_alternate_and_take_turns_to_go_first(monkeypatch):
