@@ -11,8 +11,6 @@ import numpy as np
 
 from . import device, memory
 from .gemm_kernels import (
-    ALIGNED_A,
-    ALIGNED_B,
     ALIGNED_C,
     BIAS,
     RELU,
@@ -33,6 +31,15 @@ __all__ = [
 
 _MOST_MATRICES = 65535  # in the third axis of a grid
 _STEP = 16  # k, a multiple of the tiles' steps
+_LEAST_SLAB = 64  # k
+_MOST_SLABS = 128  # of all matrices
+# By a tile's edge: the part of the peak that its kernel may reach, the blocks that fit on a
+# multiprocessor, the k of a step.
+_REACHED = {128: 0.85, 64: 0.7, 32: 0.4}
+_RESIDENT = {128: 2, 64: 4, 32: 8}
+_DEPTH = {128: 8, 64: 16, 32: 16}
+_LATENCY = 600  # cycles from asking for values in memory to having them in a tile
+_LAUNCH = 3000  # cycles that another kernel takes to start and to end
 
 
 def dense(x, w, bias=None, activation="linear"):
@@ -124,60 +131,69 @@ def _into(c, a, b, m, n, k, layout, batch=1, a_step=0, b_step=0, bias=None, relu
         return
     if (a.code, b.code) not in (("f4", "f4"), ("f8", "f8")):
         raise NotImplementedError(unsupported("matmul", (a.code, b.code)))
-    edge, blocks, slabs, length, aligned = _plan(
-        a.code, m, n, k, batch, layout, device.current().multiprocessors
+    aligned = not (a.address | b.address) % 16
+    edge, aligned, blocks, slabs, length = _plan(
+        a.code, m, n, k, batch, layout, aligned, device.current().multiprocessors
     )
-    kernel = TILE_KERNELS[a.code, edge, layout]
-    flags = _aligned(a, b, c, aligned)
     whole = c if slabs == 1 else memory.empty((batch * slabs, m, n), a.dtype)
+    flags = end if slabs == 1 else 0
+    if not (n % 4 or whole.address % 16):
+        flags |= ALIGNED_C
     most = _MOST_MATRICES // slabs
     for first in range(0, batch, most):
         count = min(most, batch - first)
         launch(
-            kernel,
+            TILE_KERNELS[a.code, edge, aligned, layout],
             (blocks, 1, count * slabs),
             a.view_at(first * a_step, (1,)) if first else a,
             b.view_at(first * b_step, (1,)) if first else b,
             bias,
             whole.view_at(first * slabs * m * n, (1,)) if first else whole,
-            m, n, k, a_step, b_step, slabs, length,
-            flags | (end if slabs == 1 else 0),
+            m, n, k, a_step, b_step, slabs, length, flags,
         )  # fmt: skip
     if slabs > 1:
         launch(add_slabs, blocks_for(c.size), whole, bias, c, c.size, n, m * n, slabs, end)
 
 
-def _aligned(a, b, c, flags):
-    """Of the flags ALIGNED_.. that shapes allow those that the arrays' addresses do."""
-    if a.address % 16:
-        flags &= ~ALIGNED_A
-    if b.address % 16:
-        flags &= ~ALIGNED_B
-    if c.address % 16:
-        flags &= ~ALIGNED_C
-    return flags
-
-
 @functools.lru_cache(maxsize=4096)
-def _plan(code, m, n, k, batch, layout, multiprocessors):
-    """(edge of a tile, tiles of c, slabs, k in a slab, what may be aligned) of a product."""
-    edge, slabs = _chosen(code, m, n, k, batch, multiprocessors)
+def _plan(code, m, n, k, batch, layout, aligned, multiprocessors):
+    """(edge of a tile, whether for aligned operands, tiles of c, slabs, k in a slab)."""
+    if (m if layout[0] == "t" else k) % 4 or (k if layout[1] == "t" else n) % 4:
+        aligned = False
+    edges = [(own_edge, own) for own_code, own_edge, own, _ in TILE_KERNELS if own_code == code]
+    _, edge, aligned, slabs = min(
+        (_cycles(m, n, k, batch, edge, slabs, multiprocessors), edge, own, slabs)
+        for edge, own in dict.fromkeys(edges)
+        if own <= aligned and not (aligned and (edge, True) in edges and not own)
+        for slabs in _slabs(k, batch)
+    )
     # A slab of whole steps, so that what is aligned in one is in the next.
     length = blocks_for(blocks_for(k, slabs), _STEP) * _STEP
-    slabs = blocks_for(k, length)
     blocks = blocks_for(m, edge) * blocks_for(n, edge)
-    rows_of_a, rows_of_b = (m if layout[0] == "t" else k), (k if layout[1] == "t" else n)
-    aligned = (
-        (ALIGNED_A if rows_of_a % 4 == 0 else 0)
-        | (ALIGNED_B if rows_of_b % 4 == 0 else 0)
-        | (ALIGNED_C if n % 4 == 0 else 0)
-    )
-    return edge, blocks, slabs, length, aligned
+    return edge, aligned, blocks, blocks_for(k, length), length
 
 
-def _chosen(code, m, n, k, batch, multiprocessors):
-    """(edge of a tile, slabs): the least time by a rough count of cycles."""
-    return 32, 1
+def _slabs(k, batch):
+    """The numbers of slabs to choose from."""
+    slabs = 1
+    while slabs == 1 or (slabs * _LEAST_SLAB <= k and slabs * batch <= _MOST_SLABS):
+        yield slabs
+        slabs *= 2
+
+
+def _cycles(m, n, k, batch, edge, slabs, multiprocessors):
+    """About how many cycles a product takes: by counting, there being nothing to measure on.
+
+    A multiprocessor does 128 multiply-adds in a cycle, of which a tile's kernel reaches a part;
+    a step of k takes at least the latency of memory; slabs are written, read and added.
+    """
+    blocks = batch * slabs * blocks_for(m, edge) * blocks_for(n, edge)
+    depth = blocks_for(k, slabs)
+    products = blocks_for(blocks, multiprocessors) * edge * edge * depth / (128 * _REACHED[edge])
+    waves = blocks_for(blocks, multiprocessors * _RESIDENT[edge])
+    steps = waves * (_LATENCY * depth / _DEPTH[edge] + 2 * _LATENCY)
+    slab_bytes = 8 * slabs * batch * m * n
+    return max(products, steps) + (slabs > 1) * (_LAUNCH + slab_bytes / (16 * multiprocessors))
 
 
 def bias_grad(dy):

@@ -5,20 +5,20 @@ from numba import cuda, int32, types, uint32
 
 from .gemm_tiles import (
     PADDING,
-    copy4,
+    bring,
     fetch,
     fill,
     first_column,
     first_row,
+    hand_over,
     multiplier,
     put,
-    put_across,
 )
 from .indices import add32, grid_index, mul32, quotient, remainder
 from .kernel import inlined, kernel
 
-# Flags of a launch. ALIGNED: 128-bit accesses are possible, see gemm_tiles.fetch.
-ALIGNED_A, ALIGNED_B, ALIGNED_C, BIAS, RELU = 1, 2, 4, 8, 16
+# Flags of a launch. ALIGNED_C: c takes 128-bit accesses, see gemm_tiles.put.
+ALIGNED_C, BIAS, RELU = 1, 2, 4
 _REALS = {"f4": types.float32, "f8": types.float64}
 _NUMBERS = {"f4": np.float32, "f8": np.float64}
 _GROUP = 8  # rows of tiles whose blocks run at the same time: they share columns of b in the cache
@@ -66,22 +66,22 @@ def store_tile(c, m, n, at, row, column, acc, rows, columns, flags):
                 put(c, at + p * n + q, acc, i * columns + 4 * g, left, flags & ALIGNED_C)
 
 
-def tile_kernel(code, edge, rows, columns, steps, layout, **budgets):
+def tile_kernel(code, edge, rows, columns, steps, layout, aligned, **budgets):
     """The kernel for tiles of edge x edge, rows x columns of them for a thread, 8 * steps k.
 
     `layout` has "t" for an operand that lies with its axes exchanged, else "n": "nt" is a b'.
+    `aligned`: the last axes of a and b are multiples of 4, all addresses of 16.
     Block (x, 0, z) makes tile x of slab z % slabs, `length` long in k, of matrix z // slabs, and
     writes c's z-th matrix. a_step and b_step are the elements from one matrix to the next.
     """
     real = _REALS[code]
     zero, infinite = _NUMBERS[code](0), _NUMBERS[code](np.inf)
-    depth = 8 * steps
-    stride = edge + PADDING
+    depth, stride = 8 * steps, edge + PADDING
     size = depth * stride
     shared, owned, fetched = 2 * size, rows * columns, 4 * steps  # shapes have to be constants
     quarter, shift = edge // 4, (edge // 4).bit_length() - 1
-    a_turned, b_turned = (letter == "t" for letter in layout)
-
+    # Whether a thread's 4 values are neighbours along the tile's edge, else along k.
+    a_along, b_along = layout[0] == "t", layout[1] == "n"
     multiply = multiplier(rows, columns, depth, stride)
 
     def gemm(a, b, bias, c, m, n, k, a_step, b_step, slabs, length, flags):
@@ -91,83 +91,50 @@ def tile_kernel(code, edge, rows, columns, steps, layout, **budgets):
         ga = cuda.local.array(fetched, real, alignment=16)
         gb = cuda.local.array(fetched, real, alignment=16)
         thread = cuda.threadIdx.x
-        across = quotient(n + (edge - 1), edge)
-        down = quotient(m + (edge - 1), edge)
+        across, down = quotient(n + (edge - 1), edge), quotient(m + (edge - 1), edge)
         m0 = mul32(tile_row(cuda.blockIdx.x, across, down), edge)
         n0 = mul32(tile_column(cuda.blockIdx.x, across, down), edge)
         matrix = quotient(cuda.blockIdx.z, slabs)
         k0 = mul32(remainder(cuda.blockIdx.z, slabs), length)
-        k1 = min(k, add32(k0, length))
+        left = min(int32(k - k0), length)
 
-        # Where the thread's first values of a and b are, in memory and in the tiles.
-        if a_turned:
-            a_k = thread >> shift
-            a_row = (thread & (quarter - 1)) * 4
-            at_a = matrix * a_step + (k0 + a_k) * m + m0 + a_row
-        else:
-            a_k = (thread & 1) * 4
-            a_row = thread >> 1
-            at_a = matrix * a_step + (m0 + a_row) * k + k0 + a_k
-        if b_turned:
-            b_k = (thread & 1) * 4
-            b_column = thread >> 1
-            at_b = matrix * b_step + (n0 + b_column) * k + k0 + b_k
-        else:
-            b_k = thread >> shift
-            b_column = (thread & (quarter - 1)) * 4
-            at_b = matrix * b_step + (k0 + b_k) * n + n0 + b_column
-        a_left = int32(m - m0 - a_row)
-        b_left = int32(n - n0 - b_column)
+        # The thread's first values of a and b, in memory and in the tiles.
+        a_k = thread >> shift if a_along else (thread & 1) * 4
+        a_row = (thread & (quarter - 1)) * 4 if a_along else thread >> 1
+        b_k = thread >> shift if b_along else (thread & 1) * 4
+        b_column = (thread & (quarter - 1)) * 4 if b_along else thread >> 1
+        to_a, to_b = int32(a_k * stride + a_row), int32(b_k * stride + b_column)
+        a_row, b_column = m0 + a_row, n0 + b_column
+        a_inside, b_inside = int32(m - a_row), int32(n - b_column)
+        if aligned:  # rows that nobody stores may be any: the last ones there are
+            a_row = min(a_row, m - (4 if a_along else 1))
+            b_column = min(b_column, n - (4 if b_along else 1))
+        a_apart, b_apart = m if a_along else 1, n if b_along else 1
+        at_a = matrix * a_step + a_row * (1 if a_along else k) + (k0 + a_k) * a_apart
+        at_b = matrix * b_step + b_column * (1 if b_along else k) + (k0 + b_k) * b_apart
         row = first_row(thread, edge, rows, columns)
         column = first_column(thread, edge, columns)
-        # A tile's places: of what the thread brings, and of what it multiplies.
-        to_a, to_b = int32(a_k * stride + a_row), int32(b_k * stride + b_column)
-        of_a, of_b = row, column
-        a_ends, b_ends = int32(k1 - k0 - a_k), int32(k1 - k0 - b_k)  # k left from the thread's on
+        a_left, b_left = int32(left - a_k), int32(left - b_k)
         fill(acc, 0, owned, zero)
 
-        left = int32(k1 - k0)
         buffer = int32(0)
         started = False
         while True:
             more = left > 0
             if more:
-                for s in range(steps):
-                    if a_turned:
-                        inside = a_left if a_ends > 8 * s else int32(0)
-                        fetch(ga, 4 * s, a, at_a + 8 * s * m, inside, flags & ALIGNED_A, zero)
-                    else:
-                        inside = int32(a_ends - 8 * s) if a_left > 0 else int32(0)
-                        fetch(ga, 4 * s, a, at_a + 8 * s, inside, flags & ALIGNED_A, zero)
-                    if b_turned:
-                        inside = int32(b_ends - 8 * s) if b_left > 0 else int32(0)
-                        fetch(gb, 4 * s, b, at_b + 8 * s, inside, flags & ALIGNED_B, zero)
-                    else:
-                        inside = b_left if b_ends > 8 * s else int32(0)
-                        fetch(gb, 4 * s, b, at_b + 8 * s * n, inside, flags & ALIGNED_B, zero)
-                at_a += depth * m if a_turned else depth
-                at_b += depth if b_turned else depth * n
-                left, a_ends, b_ends = (
-                    int32(left - depth),
-                    int32(a_ends - depth),
-                    int32(b_ends - depth),
-                )
+                bring(ga, a, at_a, a_apart, a_left, a_inside, steps, a_along, aligned, zero)
+                bring(gb, b, at_b, b_apart, b_left, b_inside, steps, b_along, aligned, zero)
+                at_a += depth * a_apart
+                at_b += depth * b_apart
+                left = int32(left - depth)
+                a_left, b_left = int32(a_left - depth), int32(b_left - depth)
             if started:
-                multiply(acc, sa, buffer + of_a, sb, buffer + of_b)
+                multiply(acc, sa, buffer + row, sb, buffer + column)
                 buffer = int32(size - buffer)
             if not more:
                 break
-            for s in range(steps):
-                place = buffer + to_a + 8 * s * stride
-                if a_turned:
-                    copy4(sa, place, ga, 4 * s)
-                else:
-                    put_across(sa, place, ga, 4 * s, stride)
-                place = buffer + to_b + 8 * s * stride
-                if b_turned:
-                    put_across(sb, place, gb, 4 * s, stride)
-                else:
-                    copy4(sb, place, gb, 4 * s)
+            hand_over(sa, buffer + to_a, ga, steps, a_along, stride)
+            hand_over(sb, buffer + to_b, gb, steps, b_along, stride)
             cuda.syncthreads()
             started = True
 
@@ -176,34 +143,26 @@ def tile_kernel(code, edge, rows, columns, steps, layout, **budgets):
         at = cuda.blockIdx.z * (m * n)
         store_tile(c, m, n, at, row, column, acc, rows, columns, flags)
 
-    gemm.__name__ = f"_gemm_{edge}_{layout}"
+    gemm.__name__ = f"_gemm_{edge}_{layout}" + ("" if aligned else "_any")
     words = "T* T* T* T* i4 i4 i4 i4 i4 i4 i4 i4"
-    return kernel(words, block=2 * edge, T=code, shared=16 * size, **budgets)(gemm)
+    return kernel(words, block=2 * edge, T=code, shared=4 * size * int(code[1]), **budgets)(gemm)
 
 
-_LAYOUTS = ("nn", "tn", "nt")
-# By the dtype's code, the tile's edge and the layout.
+# By the dtype's code, the tile's edge and whether it is for aligned operands: what a thread owns,
+# and budgets. At least 384 threads are to fit on a multiprocessor.
+_SIZES = {
+    ("f4", 128, True): (8, 8, 1, {"min_blocks": 2, "registers": 128, "ffma": 0.75}),
+    ("f4", 64, True): (8, 4, 2, {"min_blocks": 3, "registers": 128, "ffma": 0.75}),
+    ("f4", 64, False): (8, 4, 2, {"min_blocks": 3, "registers": 128}),
+    ("f4", 32, False): (4, 4, 2, {"min_blocks": 6, "registers": 128}),
+    ("f8", 32, False): (4, 4, 1, {"min_blocks": 6, "registers": 128}),
+}
 TILE_KERNELS = {
-    **{
-        ("f4", 128, layout): tile_kernel(
-            "f4", 128, 8, 8, 1, layout, min_blocks=2, registers=128, ffma=0.75
-        )
-        for layout in _LAYOUTS
-    },
-    **{
-        ("f4", 64, layout): tile_kernel(
-            "f4", 64, 8, 4, 2, layout, min_blocks=4, registers=128, ffma=0.75
-        )
-        for layout in _LAYOUTS
-    },
-    **{
-        ("f4", 32, layout): tile_kernel("f4", 32, 4, 4, 2, layout, min_blocks=8, registers=128)
-        for layout in _LAYOUTS
-    },
-    **{
-        ("f8", 32, layout): tile_kernel("f8", 32, 4, 4, 1, layout, min_blocks=4, registers=128)
-        for layout in _LAYOUTS
-    },
+    (code, edge, aligned, layout): tile_kernel(
+        code, edge, rows, columns, steps, layout, aligned, **budgets
+    )
+    for (code, edge, aligned), (rows, columns, steps, budgets) in _SIZES.items()
+    for layout in ("nn", "tn", "nt")
 }
 
 

@@ -9,8 +9,10 @@ A warp is 4 x 8 threads. A thread owns rows `first, .. first + 3`, and with 8 ro
 on; columns likewise, 32 further on: so the 128-bit loads of a warp meet no bank twice.
 """
 
+import functools
+
 from llvmlite import ir
-from numba import types
+from numba import int32, types
 from numba.cuda.extending import intrinsic
 
 from .indices import add32
@@ -19,21 +21,30 @@ from .kernel import inlined
 PADDING = 4  # so that threads which store one row's 4 k meet other banks than the next rows'
 
 
+def _copied(context, builder, signature, args, count):
+    """The `count` values at args' (y, i), of those at (x, j)."""
+    kinds = signature.args
+    to = _place(context, builder, kinds[0], args[0], args[1], kinds[1])
+    source = _place(context, builder, kinds[2], args[2], args[3], kinds[3])
+    if count == 1:
+        builder.store(builder.load(source), to)
+    else:
+        vector = ir.VectorType(source.type.pointee, count).as_pointer()
+        values = builder.load(builder.bitcast(source, vector), align=16)
+        builder.store(values, builder.bitcast(to, vector), align=16)
+    return context.get_dummy_value()
+
+
+@intrinsic
+def copy1(typing_context, y, i, x, j):
+    """y[i] = x[j] without the wrap-around that numba gives an array's index."""
+    return types.void(y, i, x, j), functools.partial(_copied, count=1)
+
+
 @intrinsic
 def copy4(typing_context, y, i, x, j):
     """y[i : i + 4] = x[j : j + 4], at addresses that are multiples of 16: 128-bit accesses."""
-
-    def generate(context, builder, signature, args):
-        kinds = signature.args
-        real = context.get_value_type(kinds[2].dtype)
-        vector = ir.VectorType(real, 4).as_pointer()
-        to = _place(context, builder, kinds[0], args[0], args[1], kinds[1])
-        source = _place(context, builder, kinds[2], args[2], args[3], kinds[3])
-        values = builder.load(builder.bitcast(source, vector), align=16)
-        builder.store(values, builder.bitcast(to, vector), align=16)
-        return context.get_dummy_value()
-
-    return types.void(y, i, x, j), generate
+    return types.void(y, i, x, j), functools.partial(_copied, count=4)
 
 
 def _place(context, builder, kind, value, index, index_kind):
@@ -85,7 +96,7 @@ def fetch(registers, first, x, at, left, aligned, zero):
 def put_across(tile, at, registers, first, stride):
     """4 values of one row and following k into a tile, at (first k, row)."""
     for u in range(4):
-        tile[at + u * stride] = registers[first + u]
+        copy1(tile, at + u * stride, registers, first + u)
 
 
 @inlined
@@ -97,7 +108,41 @@ def put(x, at, registers, first, left, aligned):
     else:
         for u in range(4):
             if u < left:
-                x[at + u] = registers[first + u]
+                copy1(x, at + u, registers, first + u)
+
+
+@inlined
+def bring(registers, x, at, apart, left, inside, steps, along, aligned, zero):
+    """A thread's values of a step from x, whose k are `apart` from each other: 4 for every 8 k.
+
+    `along`: the 4 are of one k and following rows, of which `inside` are there; else of one row
+    (there or not: `inside` > 0) and following k. `left` k are left from the thread's first one on.
+    `aligned`: as for fetch, and what is not inside may be anything at all.
+    """
+    for s in range(steps):
+        place = at + 8 * s * apart
+        if aligned:
+            if left > 8 * s:
+                copy4(registers, 4 * s, x, place)
+            else:
+                fill(registers, 4 * s, 4, zero)
+        elif along:
+            fetch(registers, 4 * s, x, place, inside if left > 8 * s else int32(0), False, zero)
+        else:
+            fetch(
+                registers, 4 * s, x, place,
+                int32(left - 8 * s) if inside > 0 else int32(0), False, zero,
+            )  # fmt: skip
+
+
+@inlined
+def hand_over(tile, at, registers, steps, along, stride):
+    """A thread's values of a step into the tile, the first at `at`."""
+    for s in range(steps):
+        if along:
+            copy4(tile, at + 8 * s * stride, registers, 4 * s)
+        else:
+            put_across(tile, at + 8 * s * stride, registers, 4 * s, stride)
 
 
 def multiplier(rows, columns, depth, stride):
