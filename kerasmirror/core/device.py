@@ -143,7 +143,8 @@ def placed(array):
     """A NumPy array as an array on the current device; of strings and the like, as it is."""
     if current_device() == CPU or array.dtype.kind in "OSUMm":
         return array
-    return GPU.kernels.to_device(array)
+    k = GPU.kernels
+    return k.to_device(array) if array.ndim else k.constant(array)
 
 
 def host(array):
@@ -214,7 +215,7 @@ def kernels_for(name, arrays):
             "`keras.ops.convert_to_tensor(keras.ops.convert_to_numpy(x))`"
         )
     k = GPU.kernels
-    return k, [k.to_device(a) if isinstance(a, np.ndarray) else a for a in arrays]
+    return k, [k.constant(a) if isinstance(a, np.ndarray) else a for a in arrays]
 
 
 if os.environ.get(_VARIABLE):

@@ -77,6 +77,19 @@ class Tensor:
         # A view would let NumPy code write into residuals of the tape.
         return np.array(data) if copy is not False else data
 
+    def __dlpack__(self, *, stream=None, **options):
+        """The memory, for another package's `from_dlpack`; it is shared, nobody may write to it."""
+        if isinstance(self.data, np.ndarray):
+            return self.data.__dlpack__(**options)
+        return GPU.kernels.exchange.to_dlpack(self.data, stream)
+
+    def __dlpack_device__(self):
+        return self.data.__dlpack_device__()
+
+    @property
+    def __cuda_array_interface__(self):
+        return self.data.__cuda_array_interface__  # AttributeError on the CPU: there is none
+
     def __len__(self):
         if not self.data.ndim:
             raise TypeError("len() of a tensor without axes")

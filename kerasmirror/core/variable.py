@@ -379,7 +379,7 @@ class Variable:
     def __setstate__(self, state):
         self.__dict__.update(state)
         if GPU.used and isinstance(self.data, np.ndarray):
-            self.data = placed(self.data)
+            self.data = _own(self.data, self.data.dtype)
         self.key = -next_key()
 
     def __repr__(self):
@@ -480,7 +480,9 @@ def _own(values, dtype):
         if values.device == current_device():
             return copied(values) if values.dtype == dtype else GPU.kernels.cast(values, dtype)
         values = host(values)
-    return placed(np.array(values, dtype=dtype, order="C"))
+    array = np.array(values, dtype=dtype, order="C")
+    # Not as `placed` does, for which single values are shared.
+    return array if current_device() == CPU else GPU.kernels.to_device(array)
 
 
 def _text_of(array):

@@ -11,7 +11,7 @@ from kerasmirror._export import export
 from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import dtypes, scopes
-from kerasmirror.core.device import copied, host
+from kerasmirror.core.device import GPU, copied, host
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable
@@ -43,6 +43,8 @@ def _operand(x, dtype):
         parts = [to_tensor(part) for part in x]
         common = dtypes.result_type(*[part.dtype for part in parts])
         return _stack(*[to_tensor(part, common) for part in parts], axis=0)
+    if GPU.used and GPU.kernels.exchange.lies_on_gpu(x):
+        return Tensor(GPU.kernels.exchange.shared(x))
     return Tensor(to_array(x, dtype))
 
 
@@ -196,6 +198,8 @@ def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):
     if dtype is not None:
         dtype = dtypes.standardize_dtype(dtype)
     given = x.data if isinstance(x, Variable) else x
+    if GPU.used and GPU.kernels.exchange.lies_on_gpu(given) and not isinstance(x, Tensor):
+        return to_tensor(Tensor(copied(to_tensor(x).data)), dtype)
     x = to_tensor(x, dtype)
     if isinstance(x, Variable) or (isinstance(x, Tensor) and x.data is given):
         key = x._as_tensor().key if isinstance(x, Variable) else x.key

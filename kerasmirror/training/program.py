@@ -21,9 +21,10 @@ import numpy as np
 from kerasmirror.autodiff.primitive import kernels_of
 from kerasmirror.autodiff.tape import ACTIVE, GradientTape
 from kerasmirror.core import config
+from kerasmirror.core.device import current_device
 from kerasmirror.core.scopes import in_stateless_scope
 from kerasmirror.core.tracking import CHANGES
-from kerasmirror.training import nests, passes, taped
+from kerasmirror.training import graphs, nests, passes, taped
 from kerasmirror.training.replayable import Guard, is_replayable
 from kerasmirror.training.written import Written, tell_before_writing
 
@@ -85,7 +86,7 @@ class Programs:
         They are dropped where the model is not what it was when they were recorded.
         """
         settings = [_SETTINGS_NOW[name] for name in _SETTINGS]
-        stamp = [CHANGES[0], kernels_of("cpu").thread_count(), *settings]
+        stamp = [CHANGES[0], kernels_of("cpu").thread_count(), current_device(), *settings]
         guard = self._guard
         if stamp == self._stamp and (guard is None or guard.weights_in_place()):
             return guard is not None
@@ -293,7 +294,7 @@ def outputs(model, x, options, eager):
     Only outside of other layers' calls.
     """
     programs = model.__dict__.get("_programs")
-    if programs is None or in_stateless_scope():
+    if programs is None or in_stateless_scope() or graphs.on_gpu():
         return None
     if options and (len(options) > 1 or options.get("training", 1) not in (None, False, True)):
         return None

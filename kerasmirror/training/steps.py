@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import warnings
 
+import numpy as np
+
 from kerasmirror import ops
 from kerasmirror.autodiff.tape import GradientTape, no_grad
 from kerasmirror.core import config, dtypes, tree
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import all_or_nothing
-from kerasmirror.training import program
+from kerasmirror.training import graphs, program
 from kerasmirror.training.compile import CompileMetrics
 from kerasmirror.training.data import batch as batches
 from kerasmirror.training.data.settling import as_tensors
@@ -216,6 +218,8 @@ class Steps:
     def _train_by_program(self, x, y, sample_weight):
         """One update from one batch of arrays, where a program of the step is at hand."""
         with all_or_nothing():
+            if graphs.on_gpu():
+                return self._train_by_graph(x, y, sample_weight)
             found = program.training(self, x, y, sample_weight)
             if found is None:
                 return False
@@ -228,6 +232,21 @@ class Steps:
                 if lock is not None:
                     lock.release()
             return True
+
+    def _train_by_graph(self, x, y, sample_weight):
+        """The same on a GPU, where a graph of the step is at hand."""
+        if sample_weight is not None or type(x) is not np.ndarray or type(y) is not np.ndarray:
+            return False
+        programs = self.__dict__.get("_programs")
+        if programs is None:
+            return False
+        step = graphs.training(programs, self, x, y, Steps.compute_loss)
+        if step is None:
+            return False
+        self._loss_tracker.update_state(step.loss, sample_weight=x.shape[0])
+        self._update_metrics(step.x, step.y, step.y_pred, None)
+        self.optimizer.apply(step.gradients, step.weights)
+        return True
 
 
 def _takes_training(function):

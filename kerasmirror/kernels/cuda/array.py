@@ -79,6 +79,7 @@ class DeviceArray:
 
     def to_host(self):
         """The values as a NumPy array, when all that was launched has been computed."""
+        self.owner.device.require_no_recording("a value is read back")
         values = np.empty(self.shape, self.dtype)
         if self.size:
             self.owner.device.copy_out(values.ctypes.data, self.address, self.nbytes)
@@ -110,6 +111,9 @@ class DeviceArray:
             "stream": self.owner.device.stream_number(),
             "version": 3,
         }
+
+    def __dlpack_device__(self):
+        return 2, self.owner.device.number  # kDLCUDA
 
     def __len__(self):
         if not self.shape:

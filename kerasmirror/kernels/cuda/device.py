@@ -23,6 +23,13 @@ _lock = threading.RLock()
 _chosen = threading.local()
 
 
+class _Entered(threading.local):
+    device = None  # whose context is this thread's
+
+
+_entered = _Entered()
+
+
 def emulated():
     """Whether kernels run on the CPU."""
     return os.environ.get(EMULATOR, "") not in ("", "0")
@@ -116,8 +123,8 @@ class Device:
         # How kernels are compiled, and what that depends on beside their sources.
         self._compile, self.build = _compiling(self.capability)
         self.context = self._checked(api.cuDevicePrimaryCtxRetain(self.handle), "its context")
-        self._threads = set()
-        self._modules = {}
+        self.loaded = {}  # by kernel and types: what launch.py made of it
+        self.recorder = None  # the Graph that is being recorded, whose arrays are its own
         self._enter()
         kind = api.CUstream_flags.CU_STREAM_NON_BLOCKING
         self.stream = self._checked(api.cuStreamCreate(kind), "making a stream")
@@ -131,10 +138,9 @@ class Device:
 
     def _enter(self):
         """Make the context this thread's."""
-        me = threading.get_ident()
-        if me not in self._threads:
+        if _entered.device is not self:
             self._checked(self.api.cuCtxSetCurrent(self.context), "entering its context")
-            self._threads.add(me)
+            _entered.device = self
 
     # Kernels
 
@@ -146,7 +152,6 @@ class Device:
         """The function `symbol` of an image, loaded."""
         self._enter()
         module = self._checked(self.api.cuModuleLoadData(image), f"loading the kernel {name}")
-        self._modules[name, symbol] = module
         found = self.api.cuModuleGetFunction(module, symbol.encode())
         return self._checked(found, f"finding the kernel {name}")
 
@@ -159,10 +164,21 @@ class Device:
         if int(code):
             raise errors.failed(self.api, code, f"launching {name} on ({x}, {y}, {z}) blocks")
 
+    def require_no_recording(self, reason):
+        """Let whoever records a graph in this thread know of what it cannot repeat."""
+        recorder = self.recorder
+        if recorder is not None and recorder.is_of_this_thread():
+            recorder.refuse(reason)
+
     def synchronize(self):
         """Wait until all that was launched has run."""
         self._enter()
         self._checked(self.api.cuStreamSynchronize(self.stream), "computing what was launched")
+
+    def synchronize_with(self, stream):
+        """Wait until another package's stream, given by its number, has run."""
+        self._enter()
+        self._checked(self.api.cuStreamSynchronize(stream), "computing what another launched")
 
     def stream_number(self):
         """The handle of the stream that computes, for others who read this device's memory."""
@@ -206,6 +222,14 @@ class Device:
         stream = self.stream if stream is None else stream
         self._checked(self.api.cuMemcpyHtoDAsync(address, host, n_bytes, stream), "copying to it")
 
+    def copy_in_now(self, address, host, n_bytes):
+        """Copy from the host's memory beside all else, a recording too, and wait for it.
+
+        Only into memory that nothing launched before reads or writes.
+        """
+        self.copy_in(address, host, n_bytes, self.copies)
+        self._checked(self.api.cuStreamSynchronize(self.copies), "copying to it")
+
     def copy_out(self, host, address, n_bytes):
         """Copy to the host's memory at address `host`, and wait for it."""
         self._enter()
@@ -236,6 +260,11 @@ class Device:
         self._enter()
         self._checked(self.api.cuEventRecord(event, stream), "noting an event")
 
+    def wait_for(self, event):
+        """Let the host wait until an event has happened."""
+        self._enter()
+        self._checked(self.api.cuEventSynchronize(event), "waiting for an event")
+
     def wait(self, stream, event):
         """Let `stream` go on when `event` has happened."""
         self._enter()
@@ -244,7 +273,7 @@ class Device:
     def begin_capture(self):
         """Note launches from here on instead of running them."""
         self._enter()
-        mode = self.api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+        mode = self.api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
         self._checked(self.api.cuStreamBeginCapture(self.stream, mode), "recording a graph")
 
     def end_capture(self):
@@ -267,14 +296,13 @@ class Device:
 
 def _compiling(capability):
     """(how a kernel is compiled, what that depends on) for a compute capability."""
-    version = cache.version_of("numba-cuda")
     if emulated():
         lowered = importlib.import_module(f"{__package__}.emulator.lowered")
-        return lowered.compile_kernel, f"emulator {version} {cache.version_of('llvmlite')}"
+        versions = cache.version_of("numba-cuda"), cache.version_of("llvmlite")
+        return lowered.compile_kernel, f"emulator {versions} {cache.digest_of(lowered.__file__)}"
 
     def compile_kernel(kernel, signature):
         ptx, symbol = compiler.ptx_of(kernel, signature, capability)
         return compiler.cubin_of(ptx, capability)[0], symbol
 
-    linker = cache.version_of("nvidia-nvjitlink")
-    return compile_kernel, f"sm_{capability[0]}{capability[1]} {version} {linker}"
+    return compile_kernel, f"sm_{capability[0]}{capability[1]} {compiler.versions()}"

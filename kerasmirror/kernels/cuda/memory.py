@@ -12,8 +12,9 @@ from ..cpu.memory import size_class
 from . import device, errors
 from .array import DeviceArray
 
-__all__ = ["clear_pool", "empty", "pool_statistics", "to_device", "to_host", "zeros"]
+__all__ = ["clear_pool", "constant", "empty", "pool_statistics", "to_device", "to_host", "zeros"]
 
+_STAGED = 64 << 10  # bytes that the driver puts among its commands before a copy returns
 _SMALLEST = 256  # bytes; also what every address is a multiple of
 
 
@@ -29,9 +30,7 @@ class Block:
         self.pool = pool
 
     def __del__(self):
-        pool = self.pool
-        pool.used -= self.n_bytes
-        pool.free.setdefault(self.n_bytes, []).append(self.address)
+        self.pool.take_back(self.n_bytes, self.address)
 
 
 class Pool:
@@ -40,7 +39,7 @@ class Pool:
     def __init__(self, on):
         self.device = on
         self.free = {}
-        self.used = 0
+        self.held = 0  # bytes that the driver gave
         self.allocations = 0
 
     def take(self, n_bytes, described):
@@ -49,14 +48,33 @@ class Pool:
         Raises: DeviceMemoryError, after free blocks were given back in vain.
         """
         size = size_class(max(_SMALLEST, n_bytes))
+        recorder = self.device.recorder
+        if recorder is not None and recorder.is_of_this_thread():
+            return recorder.take(size, described)
+        return self.lend(size, described, self)
+
+    def lend(self, size, described, owner):
+        """A Block of a size class, which goes to `owner` in the end."""
         try:
             address = self.free[size].pop()
         except (KeyError, IndexError):
-            address = self._allocate(size, described)
-        self.used += size
-        return Block(self.device, address, size, self)
+            address = self.allocate(size, described)
+        return Block(self.device, address, size, owner)
 
-    def _allocate(self, size, described):
+    def take_back(self, size, address):
+        """Keep a block that nobody uses any more.
+
+        Any thread may come by here, in the middle of anything: nothing is counted or locked.
+        """
+        self.free.setdefault(size, []).append(address)
+
+    @property
+    def used(self):
+        """Bytes in blocks that are lent."""
+        return self.held - self.free_bytes()
+
+    def allocate(self, size, described):
+        """The address of memory from the driver."""
         address = self.device.allocate(size)
         if address is None:
             self.clear()
@@ -69,15 +87,21 @@ class Pool:
                 f"this process, {_readable(free)} of {_readable(total)} are free. A smaller batch "
                 "needs less."
             )
-        self.allocations += 1
+        with self.device.lock:
+            self.allocations += 1
+            self.held += size
         return address
 
     def clear(self):
         """Give every free block back to the driver."""
+        if self.device.recorder is not None:
+            return  # nothing can be waited for, and the driver waits
         self.device.synchronize()
-        for addresses in list(self.free.values()):
-            while addresses:
-                self.device.free(addresses.pop())
+        with self.device.lock:
+            for size, addresses in list(self.free.items()):
+                while addresses:
+                    self.device.free(addresses.pop())
+                    self.held -= size
 
     def free_bytes(self):
         """Bytes in free blocks."""
@@ -133,11 +157,44 @@ def to_device(values):
     return array
 
 
+def constant(value):
+    """A device array of one value, which is kept for all that ask: nobody may write to it."""
+    on = device.current()
+    key = on, value.dtype, value.tobytes()
+    found = _constants.get(key)
+    if found is None:
+        if len(_constants) >= _MOST_CONSTANTS:
+            _constants.clear()
+        found = _constants[key] = _fresh(on, value)
+    if on.recorder is not None:
+        on.recorder.kept.append(found)
+    return found
+
+
+def _fresh(on, value):
+    """A device array in memory that nothing has used: it can be written to beside all else."""
+    pool = pool_of(on)
+    address = pool.allocate(size_class(_SMALLEST), "a constant")
+    array = DeviceArray(0, value.shape, value.dtype, None)
+    array.owner = Block(on, address, size_class(_SMALLEST), pool)
+    array.address = address
+    on.copy_in_now(array.address, value.ctypes.data, array.nbytes)
+    return array
+
+
+_constants = {}
+_MOST_CONSTANTS = 4096
+
+
 def overwrite_from_host(array, values):
     """Write the values of a contiguous NumPy array of the same shape and dtype into `array`."""
+    array.owner.device.require_no_recording("an array is copied from the host")
     if array.size:
-        # Pageable memory: the driver has read it when this returns.
-        array.owner.device.copy_in(array.address, values.ctypes.data, array.nbytes)
+        on = array.owner.device
+        on.copy_in(array.address, values.ctypes.data, array.nbytes)
+        if array.nbytes > _STAGED:
+            # The driver promises no more than that it "might" have read pageable memory by now.
+            on.synchronize()
 
 
 def copy_into(target, values):

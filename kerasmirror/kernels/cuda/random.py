@@ -12,10 +12,13 @@ import math
 
 import numpy as np
 
+from .. import scalar
 from ..cpu.random import dropout_numbers, key_and_counter, shuffle_order
-from . import memory, normal_kernels, random_kernels
+from . import graph, memory, normal_kernels, random_kernels
 from .array import DeviceArray
-from .launch import blocks_for, launch, unsupported
+from .casting import cast
+from .elementwise import map_scalar
+from .launch import blocks_for, launch
 from .philox import UNIT_MASK
 from .vectors import groups_in
 
@@ -42,6 +45,9 @@ def key_of(seed_pair) -> DeviceArray:
     """The generator's key on the device: four words made of two ints; a key stays what it is."""
     if isinstance(seed_pair, DeviceArray):
         return seed_pair
+    recorder = graph.recorded()
+    if recorder is not None:
+        return recorder.key(seed_pair)
     return memory.to_device(np.array(key_and_counter(seed_pair), np.uint32))
 
 
@@ -92,7 +98,7 @@ def uniform(shape, seed_pair, dtype=np.float32, low=0.0, high=1.0) -> DeviceArra
     dtype = np.dtype(dtype)
     if dtype.itemsize == 2:
         unit = _uniform_half(shape, seed_pair, dtype)
-        return unit * (dtype.type(high) - dtype.type(low)) + dtype.type(low)
+        return _affine(unit, dtype.type(high) - dtype.type(low), dtype.type(low))
     y = memory.empty(tuple(shape), dtype)
     scale, shift = dtype.type(high) - dtype.type(low), dtype.type(low)
     _fill(y, seed_pair, _UNIFORM, float(scale), float(shift))
@@ -109,11 +115,12 @@ def _uniform_half(shape, seed_pair, dtype):
     bits = _half_bits(dtype)
     numbers = y.size, 2**bits - 1, 2.0**-bits
     launch(random_kernels.few_bits, blocks_for(y.size), y, key_of(seed_pair), *numbers)
-    return _cast(y, dtype)
+    return cast(y, dtype)
 
 
-def _cast(x, dtype):
-    raise NotImplementedError(unsupported("random", ("u2",)))
+def _affine(unit, scale, shift):
+    """Unit * scale + shift of halves, rounded after each operation."""
+    return map_scalar(scalar.add, map_scalar(scalar.multiply, unit, scale), shift)
 
 
 def _half_bits(dtype):
@@ -132,8 +139,8 @@ def dropout(x: DeviceArray, seed_pair, rate: float, noise_shape=None) -> DeviceA
     if rate >= 1:
         return memory.zeros(x.shape, x.dtype)
     if x.dtype.itemsize == 2:
-        wide = _cast(x, np.float32)
-        return _cast(_dropped(wide, x.dtype, seed_pair, rate, noise_shape), x.dtype)
+        wide = cast(x, np.float32)
+        return cast(_dropped(wide, x.dtype, seed_pair, rate, noise_shape), x.dtype)
     return _dropped(x, x.dtype, seed_pair, rate, noise_shape)
 
 
@@ -229,7 +236,7 @@ def _scaled(bodies, shape, seed_pair, dtype, mean, stddev):
     dtype = np.dtype(dtype)
     if dtype.itemsize == 2:
         wide = _scaled(bodies, shape, seed_pair, np.float32, 0.0, 1.0)
-        return _cast(wide, dtype) * dtype.type(stddev) + dtype.type(mean)
+        return _affine(cast(wide, dtype), dtype.type(stddev), dtype.type(mean))
     y = memory.empty(tuple(shape), dtype)
     _fill(y, seed_pair, bodies, float(dtype.type(stddev)), float(dtype.type(mean)))
     return y
