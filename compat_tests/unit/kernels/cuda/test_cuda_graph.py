@@ -100,26 +100,33 @@ def test_batches_come_in_by_turns_through_slots(k):
     assert k.staging.upload(np.arange(3)).to_host().tolist() == [0, 1, 2]
 
 
+class _Other:
+    """Another package's array, as its consumers see it."""
+
+    def __init__(self, array):
+        self._array = array
+
+    def __dlpack__(self, stream=None):
+        from kerasmirror.kernels.cuda import exchange
+
+        return exchange.to_dlpack(self._array, stream)
+
+    def __dlpack_device__(self):
+        return self._array.__dlpack_device__()
+
+
 def test_dlpack_shows_the_same_memory_and_keeps_it(k):
     from kerasmirror.kernels.cuda import exchange
 
     array = k.to_device(np.arange(6, dtype="int32").reshape(2, 3))
     address = array.address
 
-    class Other:
-        """Another package's array, as its consumers see it."""
-
-        def __dlpack__(self, stream=None):
-            return exchange.to_dlpack(array, stream)
-
-        def __dlpack_device__(self):
-            return array.__dlpack_device__()
-
-    back = exchange.shared(Other())
+    other = _Other(array)
+    back = exchange.shared(other)
     assert back.address == address and back.shape == (2, 3) and back.dtype == np.int32
     assert len(exchange._lent) == 1
     values = back.to_host()
-    del array, back
+    del array, back, other
     gc.collect()
     assert exchange._lent == {} and values.tolist() == [[0, 1, 2], [3, 4, 5]]
 
