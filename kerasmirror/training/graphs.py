@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kerasmirror.autodiff.tape import GradientTape
-from kerasmirror.core.device import CPU, GPU, current_device
+from kerasmirror.core.device import CPU, GPU, copied, current_device
 from kerasmirror.core.tensor import Tensor
+from kerasmirror.training import nests
 from kerasmirror.training.written import generators
 
 _SEEN, _REFUSED = "seen", "refused"
@@ -57,6 +58,25 @@ def training(programs, model, x, y, compute_loss):
         del programs.programs[key]
         return None
     return found.run(x, y)
+
+
+def forward(programs, model, arrays, arrangement, options, eager):
+    """The outputs for device arrays, by a graph; None where the eager call has to give them."""
+    on_host = [array for array in arrays if not hasattr(array, "to_host")]
+    if not on_gpu() or on_host or GPU.kernels.graph.recorded() or not programs.current(model):
+        return None
+    key = ("graph", options.get("training"), arrangement, *[x.shape for x in arrays])
+    found = programs.programs.get(key)
+    if found is None:
+        programs.programs[key] = _SEEN
+        return None
+    if found is _SEEN:
+        try:
+            found = _ForwardGraph(eager, arrays, arrangement, options)
+        except RuntimeError:  # what cannot be recorded
+            found = _REFUSED
+        programs.programs[key] = found
+    return None if found is _REFUSED else found.run(arrays)
 
 
 def _is_known(model, compute_loss):
@@ -120,6 +140,29 @@ class _States:
         for state, steps in zip(self._states, self._steps, strict=True):
             state.data[1] += steps
         return [(starts[number][0], starts[number][1] + draw) for number, draw in self.draws]
+
+
+class _ForwardGraph:
+    """A recorded pass of inference on inputs of one shape."""
+
+    def __init__(self, eager, arrays, arrangement, options):
+        k = GPU.kernels
+        self._inputs = [k.empty(array.shape, array.dtype) for array in arrays]
+        self._graph = k.graph.Graph()
+        with self._graph.recording():
+            tensors = [Tensor(array) for array in self._inputs]
+            self._outputs = nests.Outputs(eager(nests.arranged(tensors, arrangement), **options))
+        self._results, _ = self._outputs.take()
+        if not self._outputs.are_tensors or self._graph.pairs:
+            raise RuntimeError("outputs that are no tensors, or random ones")
+
+    def run(self, arrays):
+        """The outputs for other inputs, in arrays of their own."""
+        k = GPU.kernels
+        for own, array in zip(self._inputs, arrays, strict=True):
+            k.memory.copy_into(own, array)
+        self._graph.run()
+        return self._outputs.of([copied(array) for array in self._results])
 
 
 class _TrainingGraph:

@@ -21,7 +21,7 @@ import numpy as np
 from kerasmirror.autodiff.primitive import kernels_of
 from kerasmirror.autodiff.tape import ACTIVE, GradientTape
 from kerasmirror.core import config
-from kerasmirror.core.device import current_device
+from kerasmirror.core.device import GPU, current_device
 from kerasmirror.core.scopes import in_stateless_scope
 from kerasmirror.core.tracking import CHANGES
 from kerasmirror.training import graphs, nests, passes, taped
@@ -294,7 +294,7 @@ def outputs(model, x, options, eager):
     Only outside of other layers' calls.
     """
     programs = model.__dict__.get("_programs")
-    if programs is None or in_stateless_scope() or graphs.on_gpu():
+    if programs is None or in_stateless_scope():
         return None
     if options and (len(options) > 1 or options.get("training", 1) not in (None, False, True)):
         return None
@@ -307,6 +307,8 @@ def outputs(model, x, options, eager):
     settled = nests.arrays_in(x)
     if settled is None:
         return None
+    if GPU.used and not all([type(array) is np.ndarray for array in settled[0]]):
+        return graphs.forward(programs, model, *settled, options, eager) if tape is None else None
     if tape is None:
         return programs.forward(model, *settled, options, eager)
     return programs.under_tape(taped.Call(model, tape, x, *settled, options, eager))
