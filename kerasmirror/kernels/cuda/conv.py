@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import conv_direct
+from . import conv_choice, conv_direct, conv_gemm
 
 __all__ = [
     "conv2d",
@@ -20,8 +20,9 @@ __all__ = [
     "set_conv_algorithm",
 ]
 
-_MODULES = {"direct": conv_direct}
-ALGORITHMS = ("auto", *_MODULES)
+_MODULES = {"direct": conv_direct, "gemm": conv_gemm}
+_ELSEWHERE = ("numpy", "opencv")  # known to users, but the CPU's alone
+ALGORITHMS = ("auto", *_MODULES, *_ELSEWHERE)
 _VARIABLE = "KERASMIRROR_CONV_ALGORITHM"
 
 
@@ -54,7 +55,7 @@ def set_conv_algorithm(algorithm):
 def conv_algorithms(x_shape, w_shape, geometry, dtype=np.float32):
     """What "auto" takes for each of a convolution's passes, whatever is set."""
     shapes = (tuple(x_shape), tuple(w_shape), geometry, np.dtype(dtype))
-    return ConvAlgorithms(*(_best(step, *shapes) for step in ConvAlgorithms._fields))
+    return ConvAlgorithms(*(conv_choice.best(step, *shapes) for step in ConvAlgorithms._fields))
 
 
 def conv2d(x, w, bias, geometry, activation="linear"):
@@ -78,10 +79,16 @@ def conv2d_grad_kernel(dy, x, w_shape, geometry):
 
 
 def _chosen(step, x_shape, w_shape, geometry, dtype):
-    """The module of the algorithm that is set, or of the best."""
-    name = _best(step, x_shape, w_shape, geometry, dtype) if _algorithm == "auto" else _algorithm
-    return _MODULES[name]
+    """The module of the algorithm that is set, or of the best.
 
-
-def _best(step, x_shape, w_shape, geometry, dtype):
-    return "direct"
+    Raises: NotImplementedError for one that only the CPU has, or that cannot do this convolution.
+    """
+    if _algorithm == "auto":
+        return _MODULES[conv_choice.best(step, x_shape, w_shape, geometry, dtype)]
+    if _algorithm in _ELSEWHERE:
+        raise NotImplementedError(
+            f'kerasmirror: the convolution "{_algorithm}" has no CUDA kernels. Set another by '
+            "`keras.config.conv_algorithm`, or run it on the CPU: "
+            'with keras.device("cpu:0"): ...'
+        )
+    return _MODULES[_algorithm]

@@ -8,7 +8,8 @@ Source: Klesk 2024, https://doi.org/10.3390/app14219972.
 """
 
 from . import memory
-from .conv_passes import BIAS, PASS, RELU, added_parts, forward_pass, run_input_passes
+from .conv_passes import PASS, added_parts, forward_pass, run_input_passes
+from .gemm_kernels import BIAS, RELU
 from .indices import grid_index, quotient, remainder
 from .kernel import kernel
 from .launch import blocks_for, launch

@@ -18,7 +18,6 @@ from .kernel import kernel
 from .launch import blocks_for, launch
 
 PASS = "i4 " * 20  # a Pass in a kernel's signature
-BIAS, RELU = 1, 2  # bits of what is done to a sum before it is written
 
 
 class Pass(NamedTuple):

@@ -85,3 +85,24 @@ def algorithm(gpu):
 def test_direct_convolution_is_the_cpu_s_in_every_pass(same, algorithm, case, dtype):
     algorithm("direct")
     assert_same(same, case, dtype)
+
+
+def test_an_algorithm_of_the_cpu_alone_says_so(gpu, algorithm):
+    algorithm("numpy")
+    x, w, _, _, geometry = sample(CASES["1x1"], "float32")
+    with pytest.raises(NotImplementedError, match='the convolution "numpy" has no CUDA kernels'):
+        gpu.conv2d(gpu.to_device(x), gpu.to_device(w), None, geometry)
+
+
+def test_an_unknown_algorithm_is_refused(gpu):
+    with pytest.raises(ValueError, match="set_conv_algorithm: `algorithm` must be one of 'auto',"):
+        gpu.set_conv_algorithm("fastest")
+
+
+def test_auto_takes_an_algorithm_for_each_pass(gpu, same):
+    for dtype in ("float32", "float64"):
+        for name in ("same-3x3", "stride-groups", "depthwise-stride", "no-output"):
+            assert_same(same, CASES[name], dtype)
+    x, w, _, _, geometry = sample(CASES["same-3x3"], "float32")
+    assert set(gpu.conv_algorithms(x.shape, w.shape, geometry)) <= {"gemm", "winograd"}
+    assert set(gpu.conv_algorithms(x.shape, w.shape, geometry, "float64")) == {"direct"}
