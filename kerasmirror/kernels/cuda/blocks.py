@@ -59,6 +59,13 @@ def plan(outer, n, inner, cut=True):
     return Plan(columns, n, inner, lanes, -(-n // max(1, length)), length)
 
 
+def sweep(outer, n, inner):
+    """The Plan of a launch that goes through columns without a sum: eight values for a lane."""
+    by = plan(outer, n, inner, cut=False)
+    length = max(8 << by.shift, -(-n // 65535))
+    return by._replace(parts=-(-n // length), length=length)
+
+
 def _log2(count):
     """The least k with 2**k >= count."""
     return max(0, count - 1).bit_length()
