@@ -82,7 +82,7 @@ def _may_skip(labels, row, state):
     return state & 1 == 1 and state > 1 and labels[place] != labels[place - 1]
 
 
-@kernel("T* f8* i4", T="f4 f8", block=_THREADS, shared=16 * _THREADS)
+@kernel("T* f8* i4", T="f4 f8", block=_THREADS)
 def _log_sums(logits, sums, classes):
     # One block owns one row of logits: each thread goes along with the largest value so far.
     row = cuda.blockIdx.x

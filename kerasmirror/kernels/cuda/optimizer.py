@@ -329,7 +329,7 @@ def squared_norm_into(g, total) -> None:
 
 
 # Sums of float32 squares need the range and the digits of float64; memory is what takes the time.
-@kernel("T* f8* i4", T="f4 f8", block=_THREADS, shared=8 * _THREADS)
+@kernel("T* f8* i4", T="f4 f8", block=_THREADS)
 def _square_sums(g, sums, n):
     total = float64(0)
     i = grid_index()
@@ -343,7 +343,7 @@ def _square_sums(g, sums, n):
         sums[cuda.blockIdx.x] = total
 
 
-@kernel("f8* f8* i4", block=_THREADS, shared=8 * _THREADS)
+@kernel("f8* f8* i4", block=_THREADS)
 def _sum(sums, total, n):
     mine = float64(0)
     i = cuda.threadIdx.x

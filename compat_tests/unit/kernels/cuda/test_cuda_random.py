@@ -1,3 +1,4 @@
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -45,6 +46,19 @@ def test_dropout_drops_what_it_drops_on_the_cpu(same, dtype, noise):
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_dropout_of_everything_gives_zeros_whatever_the_values(same, dtype):
     same("dropout", np.array([1, np.nan], dtype), None, 1.0, exact=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_halves_are_drawn_and_dropped_as_on_the_cpu(same, dtype):
+    dtype = np.dtype(dtype)
+    same("uniform", (7, 11), SEED, dtype, exact=True)
+    same("uniform", (7, 11), SEED, dtype, -0.3, 0.7, exact=True)
+    # One in the last place of a half, where float32 was in the middle between two.
+    for name in ("normal", "truncated_normal"):
+        same(name, (7, 11), SEED, dtype, 0.5, 2.0, rtol=2e-3 if dtype == np.float16 else 2e-2)
+    x = np.random.default_rng(0).normal(size=(5, 4, 3)).astype(dtype)
+    same("dropout", x, SEED, 0.3, exact=True)
+    same("dropout", x, SEED, 0.3, (5, 1, 3), exact=True)
 
 
 def test_dropout_of_an_empty_array_is_empty(same):
