@@ -7,6 +7,7 @@ packed at once into a table that the driver reads, of eight bytes each.
 from __future__ import annotations
 
 import ctypes
+import math
 import struct
 
 from . import compiler, device
@@ -14,6 +15,7 @@ from .array import DeviceArray
 from .kernel import CODES
 
 _LARGEST = 2**31 - 1
+_LARGEST_FLOAT32 = 3.4028235677973366e38  # from here on a number is rounded to infinity
 
 
 def blocks_for(count, per_block=256):
@@ -44,9 +46,9 @@ def launch(kernel, blocks, *args):
 
 
 def _three(blocks):
-    if type(blocks) is int:
-        return blocks, 1, 1
-    return (*blocks, 1, 1)[:3]
+    if type(blocks) is tuple:
+        return (*blocks, 1, 1)[:3]
+    return blocks, 1, 1
 
 
 class Loaded:
@@ -58,6 +60,7 @@ class Loaded:
         self.block = kernel.block
         self.function = function
         self.pack = struct.Struct(signature.format).pack_into
+        self.words = signature.words
         n = len(signature.words)
         # The table's memory belongs to the launch: the driver copies it before it returns.
         self.table = ctypes.create_string_buffer(8 * n)
@@ -70,17 +73,27 @@ class Loaded:
         with on.lock:
             try:
                 self.pack(self.table, 0, *values)
-            except struct.error as error:
-                raise ValueError(_too_large(self.name, values, error)) from None
+            except OverflowError:
+                self.pack(self.table, 0, *map(_fitting, values, self.words))
+            except struct.error:
+                self._refuse_large(values)
+                raise
             on.launch(self.name, self.function, x, y, z, self.block, self.address)
 
+    def _refuse_large(self, values):
+        pairs = zip(values, self.words, strict=True)
+        large = [value for value, word in pairs if word == "i4" and value > _LARGEST]
+        if large:
+            raise ValueError(
+                "kerasmirror: arrays on a GPU must have fewer than 2**31 elements. "
+                f"Received: {large} for the kernel {self.name.strip('_')}"
+            ) from None
 
-def _too_large(name, values, error):
-    numbers = [v for v in values if isinstance(v, int) and abs(v) > _LARGEST]
-    return (
-        "kerasmirror: arrays on a GPU must have fewer than 2**31 elements. "
-        f"Received: {numbers} for the kernel {name} ({error})"
-    )
+
+def _fitting(value, word):
+    """An infinity for what float32 has no number for, as on the CPU."""
+    too_large = word == "f4" and _LARGEST_FLOAT32 <= abs(value) < math.inf
+    return math.copysign(math.inf, value) if too_large else value
 
 
 def _load(kernel_, key):
@@ -88,8 +101,14 @@ def _load(kernel_, key):
     if signature is None:
         raise NotImplementedError(unsupported(kernel_.name, key))
     on = device.current()
-    image, symbol = compiler.image_of(kernel_, signature, on)
-    return Loaded(on, kernel_, signature, on.function(image, symbol, kernel_.name))
+    with on.lock:
+        # A kernel's own table is of the device that it ran on last; others keep theirs here.
+        found = on.loaded.get((kernel_, key))
+        if found is None:
+            image, symbol = compiler.image_of(kernel_, signature, on)
+            function = on.function(image, symbol, kernel_.name)
+            found = on.loaded[kernel_, key] = Loaded(on, kernel_, signature, function)
+    return found
 
 
 def unsupported(name, key):

@@ -46,15 +46,18 @@ class Function:
         registers = self._registers
         registers[6:9] = block
         registers[9:12] = grid
-        threads = list(itertools.product(*(range(n) for n in reversed(block))))
+        places = list(itertools.product(*(range(n) for n in reversed(block))))
+        threads = list(enumerate(places))
         for z, y, x in itertools.product(*(range(n) for n in reversed(grid))):
             registers[3:6] = x, y, z
             if self._waits:
                 self._run_together(threads, arguments)
-            else:
-                for number, thread in enumerate(threads):
-                    self._enter(number, thread)
-                    self._entry(arguments)
+                continue
+            if shuffled_by is not None:
+                shuffled_by.shuffle(threads)
+            for number, place in threads:
+                self._enter(number, place)
+                self._entry(arguments)
 
     def _enter(self, number, thread):
         registers = self._registers
@@ -62,43 +65,44 @@ class Function:
         self._thread.value = number
 
     def _run_together(self, threads, arguments):
-        """The threads of a block, each until its next barrier, again and again."""
-        waiting = [_Thread(i, t, self._greenlet(self._entry)) for i, t in enumerate(threads)]
-        started = False
-        while waiting:
-            ready = [thread for thread in waiting if thread.state == _READY]
-            if not ready:
-                self._release(waiting, len(threads))
-                continue
-            if shuffled_by is not None:
-                shuffled_by.shuffle(ready)
-            for thread in ready:
-                self._enter(thread.number, thread.place)
-                if started:
-                    thread.run.switch()
-                else:
-                    thread.run.switch(arguments)
-                thread.state = self._kind.value
-            started = True
-            waiting = [thread for thread in waiting if not thread.run.dead]
+        """The threads of a block, a warp until its next barrier, again and again.
 
-    def _release(self, waiting, count):
-        """Let go on those whose barrier all others have reached."""
-        warps = {}
-        for thread in waiting:
-            warps.setdefault(thread.number // 32, []).append(thread)
-        together = [
-            warp for warp in warps.values() if all(t.state == _AT_WARP_BARRIER for t in warp)
-        ]
-        if together:
-            for thread in itertools.chain(*together):
+        Shuffled, any warp may be far ahead of the others, and any thread of the rest of its warp.
+        """
+        made = [_Thread(i, place, self._greenlet(self._entry), arguments) for i, place in threads]
+        made.sort(key=lambda thread: thread.number)
+        warps = [made[first : first + 32] for first in range(0, len(made), 32)]
+        while warps:
+            ready = [warp for warp in warps if any(t.state == _READY for t in warp)]
+            if not ready:
+                self._release(warps, len(made))
+                continue
+            for warp in ready if shuffled_by is None else [shuffled_by.choice(ready)]:
+                self._run_warp(warp)
+            warps = [warp for warp in warps if warp]
+
+    def _run_warp(self, warp):
+        """Run those threads of a warp that do not wait; let all go on that wait for each other."""
+        order = [thread for thread in warp if thread.state == _READY]
+        if shuffled_by is not None:
+            shuffled_by.shuffle(order)
+        for thread in order:
+            self._enter(thread.number, thread.place)
+            thread.go_on()
+            thread.state = self._kind.value
+        warp[:] = [thread for thread in warp if not thread.run.dead]
+        if all(thread.state == _AT_WARP_BARRIER for thread in warp):
+            for thread in warp:
                 thread.state = _READY
-            return
-        if all(thread.state == _AT_BARRIER for thread in waiting) and len(waiting) == count:
+
+    def _release(self, warps, count):
+        """Let all go on from a barrier of the block, which all of them have reached."""
+        waiting = list(itertools.chain(*warps))
+        reached = sum(thread.state == _AT_BARRIER for thread in waiting)
+        if reached == count:
             for thread in waiting:
                 thread.state = _READY
             return
-        reached = sum(thread.state == _AT_BARRIER for thread in waiting)
         self._finish(waiting)
         raise RuntimeError(
             f"a barrier that not all threads of a block reach: {reached} of {count} wait at it"
@@ -109,13 +113,19 @@ class Function:
         while waiting:
             for thread in waiting:
                 self._enter(thread.number, thread.place)
-                thread.run.switch()
+                thread.go_on()
             waiting = [thread for thread in waiting if not thread.run.dead]
 
 
 class _Thread:
-    def __init__(self, number, place, run):
+    def __init__(self, number, place, run, arguments):
         self.number = number
         self.place = place
         self.run = run
+        self.arguments = (arguments,)  # of the first switch alone
         self.state = _READY
+
+    def go_on(self):
+        """Run until the next barrier or the end."""
+        arguments, self.arguments = self.arguments, ()
+        self.run.switch(*arguments)
