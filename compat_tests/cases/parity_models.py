@@ -98,8 +98,66 @@ def cannot_be_built(keras):
     return keras.Sequential([keras.Input((3,)), keras.layers.Dense(-2)])
 
 
-def two_outputs(keras):
-    """What the comparison does not take."""
-    inputs = keras.Input((3,))
-    outputs = [keras.layers.Dense(1)(inputs), keras.layers.Dense(2)(inputs)]
-    return keras.Model(inputs, outputs, name="two")
+def two_lists(keras):
+    """Two inputs and two outputs in lists, of a class and of a number."""
+    left, right = keras.Input((6,), name="left"), keras.Input((4,), name="right")
+    hidden = keras.layers.Dense(8, activation="relu", name="hidden")(left)
+    both = keras.layers.Concatenate(name="both")([hidden, right])
+    kind = keras.layers.Dense(3, activation="softmax", name="kind")(both)
+    return keras.Model([left, right], [kind, keras.layers.Dense(1, name="size")(both)])
+
+
+def two_dicts(keras):
+    """Images and tokens by name, two losses with weights, compiled; a layer with three outputs."""
+    inputs = {"image": keras.Input((6, 6, 2)), "tokens": keras.Input((5,), dtype="int32")}
+    seen = keras.layers.Flatten()(keras.layers.Conv2D(3, 3, activation="relu")(inputs["image"]))
+    words = keras.layers.Embedding(20, 6)(inputs["tokens"])
+    _, state, _ = keras.layers.LSTM(4, return_state=True, name="reader")(words)
+    both = keras.layers.Concatenate()([seen, state])
+    kind = keras.layers.Dense(3, activation="softmax", name="last_of_kind")(both)
+    model = keras.Model(inputs, {"kind": kind, "size": keras.layers.Dense(1)(both)})
+    losses = {"kind": "categorical_crossentropy", "size": "mean_absolute_error"}
+    model.compile("sgd", losses, loss_weights={"kind": 1.0, "size": 0.5})
+    return model
+
+
+def own_class(keras):
+    """A class of one's own: a dict in, a dict out, a loss that is a function."""
+
+    class Two(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first = keras.layers.Dense(4, activation="tanh", name="first")
+            self.value = keras.layers.Dense(2, name="value")
+            self.kind = keras.layers.Dense(3, activation="softmax", name="kind")
+
+        def call(self, inputs):
+            x = self.first(inputs["a"]) + self.first(inputs["b"])
+            return {"value": self.value(x), "kind": self.kind(x)}
+
+    def absolute(y_true, y_pred):
+        return keras.ops.mean(keras.ops.abs(y_true - y_pred), axis=-1)
+
+    model = Two()
+    model.compile("adam", {"value": absolute, "kind": "sparse_categorical_crossentropy"})
+    return model
+
+
+def deciding(keras):
+    """A maximum of pairs of values which our side moves by less than is allowed, and by halves."""
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(4, use_bias=False, kernel_initializer="identity", name="pairs"),
+            keras.layers.Reshape((4, 1), name="line"),
+            keras.layers.MaxPooling1D(2, name="pool"),
+            keras.layers.Flatten(name="flat"),
+            keras.layers.Dense(1, name="last"),
+        ]
+    )
+    if _on_our_side(keras):
+        layer = model.get_layer("pairs")
+        usual = layer.call
+        moved = np.array([0, 1e-6, 0, 1e-6], "float32")
+        layer.call = lambda inputs, training=None: usual(inputs) + moved
+    return model

@@ -115,14 +115,34 @@ def test_a_script_that_ends_before_it_trains_is_told(tmp_path, capsys):
     assert err == "parity: the script ended before it trained, status 3\n"
 
 
-@pytest.mark.parametrize("data", ["x", "data.map(lambda a, b: (a, b, b)).batch(8)", "{'a': x}, x"])
-def test_other_data_of_a_script_are_told(data, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("data", "received"),
+    [
+        ("x", "no targets"),
+        ("data.map(lambda a, b: a).batch(8)", "something else (batches that are no pairs or "
+         "triples)"),
+        ("x, [[1], [2, 3]]", "something else (too many indices for array: array is 0-dimensional, "
+         "but 1 were indexed)"),
+    ],
+)  # fmt: skip
+def test_other_data_of_a_script_are_told(data, received, tmp_path, capsys):
     script = tmp_path / "script.py"
     script.write_text(_SCRIPT.format(data))
     assert main(["parity", str(script)]) == 2
     assert capsys.readouterr().err == (
-        "parity: a script must call `fit` with one array of inputs and one of targets, or a "
-        "dataset of batches of such pairs. Received: something else\n"
+        "parity: a script must call `fit` with inputs and targets, arrays or lists or dicts of "
+        "them, or with a dataset of batches of these, with sample weights or without. "
+        f"Received: {received}\n"
+    )
+
+
+def test_class_weights_of_a_script_are_told(tmp_path, capsys):
+    script = tmp_path / "script.py"
+    script.write_text(_SCRIPT.format("x, x[:, 0], class_weight={0: 1.0}"))
+    assert main(["parity", str(script)]) == 2
+    assert capsys.readouterr().err == (
+        "parity: a script's `fit` must say with `sample_weight` what it weighs. "
+        "Received: class_weight\n"
     )
 
 
@@ -151,8 +171,10 @@ def test_other_data_of_a_script_are_told(data, tmp_path, capsys):
          "Received: steps=-1\n"),
         (["mnist:1", "--samples", "0"], "parity: compare: `samples` must be an int of at least 1. "
          "Received: samples=0\n"),
-        ([f"{FILE}:two_outputs"], "parity: the model must have one input and one output. Received: "
-         "2 outputs of model 'two'\n"),
+        ([f"{FILE}:own_class"], "parity: compare: `data` must be given for a model that does not "
+         "know the shapes of its inputs and outputs. Received: data=None\n"),
+        (["mnist:1", "--loss", "a=mse,=mae"], "parity: --loss must be like mse, mse,mae or "
+         "left=mse,right=mae. Received: a=mse,=mae\n"),
         (["mnist:1", "--data", "none.npz"], "No such file or directory: 'none.npz'\n"),
     ],
 )  # fmt: skip
@@ -166,7 +188,14 @@ def test_unequal_data_are_told(tmp_path, capsys):
     np.savez(tmp_path / "data.npz", x=np.zeros((4, 28, 28, 1)), y=np.zeros(3))
     assert main(["parity", "mnist:1", "--data", str(tmp_path / "data.npz")]) == 2
     assert capsys.readouterr().err == (
-        "parity: --data: x and y must have equally many rows. Received: 4, 3\n"
+        "parity: compare: `data` must have equally many rows. Received: inputs 4, targets 3\n"
+    )
+    np.savez(tmp_path / "data.npz", x=np.zeros((4, 28, 28, 1)), labels=np.zeros(4))
+    assert main(["parity", "mnist:1", "--data", str(tmp_path / "data.npz")]) == 2
+    assert capsys.readouterr().err == (
+        "parity: --data: the file must have the arrays x and y (of several inputs or outputs "
+        "x.NAME, y.NAME) and may have sample_weight. Received: labels, x in "
+        f"{tmp_path / 'data.npz'}\n"
     )
 
 

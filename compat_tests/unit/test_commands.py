@@ -159,7 +159,7 @@ def test_after_warm_the_papers_networks_compile_nothing(tmp_path):
     ("module", "name"),
     [
         ("kerasmirror.commands.machine", "peak_memory"),
-        ("kerasmirror.parity.measure", "_peak_memory"),
+        ("kerasmirror.parity.measure.training", "peak_memory"),
     ],
 )
 def test_peak_memory_is_that_of_the_process_and_not_of_its_parent(module, name):

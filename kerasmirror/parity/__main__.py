@@ -30,9 +30,16 @@ def _parser():
     )
     parser.add_argument("--input-shape", help="of a structure: 28,28,1")
     parser.add_argument(
-        "--data", default="made", help="olivetti, mnist, cifar10, a file .npz with x and y, or made"
+        "--data",
+        default="made",
+        help="olivetti, mnist, cifar10, made, or a file .npz with x and y (of several inputs or "
+        "outputs x.0, x.1, y.left, y.right), and sample_weight if samples are weighed",
     )
-    parser.add_argument("--loss", help="a name; default: the model's own, or one for its outputs")
+    parser.add_argument(
+        "--loss",
+        help="a name, of several outputs mse,mae or left=mse,right=mae; "
+        "default: the model's own, or one for each output",
+    )
     parser.add_argument("--optimizer", help="a name; default: the model's own, or adam")
     parser.add_argument("--steps", type=int, default=20, help="training steps; 0: no training")
     parser.add_argument("--batch-size", type=int, default=32)
@@ -90,7 +97,7 @@ def _compared(options):
     return compare(
         target,
         _data(options),
-        loss=options.loss,
+        loss=_loss(options.loss),
         optimizer=options.optimizer,
         steps=options.steps,
         batch_size=options.batch_size,
@@ -117,13 +124,46 @@ def _data(options):
         return None
     if options.data in data_sets.INPUT_SHAPES:
         return data_sets.load(options.data, samples=options.samples)[0]
-    with np.load(options.data) as file:
-        x, y = file["x"], file["y"]
-    if len(x) != len(y):
+    return _data_of_file(options.data, options.samples)
+
+
+def _data_of_file(path, samples):
+    found = {}
+    with np.load(path) as file:
+        for key in file.files:
+            part, _, name = key.partition(".")
+            found.setdefault(part, {})[name] = file[key][:samples]
+    unknown = sorted(set(found) - {"x", "y", "sample_weight"})
+    if unknown or not {"x", "y"} <= set(found):
         raise ValueError(
-            f"--data: x and y must have equally many rows. Received: {len(x)}, {len(y)}"
+            "--data: the file must have the arrays x and y (of several inputs or outputs x.NAME, "
+            f"y.NAME) and may have sample_weight. Received: {', '.join(sorted(found))} in {path}"
         )
-    return x[: options.samples], y[: options.samples]
+    return tuple(_nest(found[part]) for part in ("x", "y", "sample_weight") if part in found)
+
+
+def _nest(arrays):
+    """An array alone, a list of those called 0, 1, ..., or a dict by their names."""
+    if set(arrays) == {""}:
+        return arrays[""]
+    if set(arrays) == {str(i) for i in range(len(arrays))}:
+        return [arrays[str(i)] for i in range(len(arrays))]
+    return arrays
+
+
+def _loss(text):
+    """A name, a list of them ("mse,mae"), or a dict by outputs ("left=mse,right=mae")."""
+    if text is None or not set(text) & {",", "="}:
+        return text
+    parts = [part.strip() for part in text.split(",")]
+    if not any("=" in part for part in parts):
+        return parts
+    pairs = [part.partition("=")[::2] for part in parts]
+    if not all(name and loss for name, loss in pairs):
+        raise ValueError(
+            f"--loss must be like mse, mse,mae or left=mse,right=mae. Received: {text}"
+        )
+    return dict(pairs)
 
 
 def _json(report):

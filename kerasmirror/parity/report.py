@@ -25,7 +25,8 @@ class Row(NamedTuple):
 
     `error` is the largest difference over the largest expected value, `place` the index of the
     element that differs most, `ours` and `theirs` its values; `nearer` says who is nearer to the
-    value in float64 there ("kerasmirror", "keras", "both"), None where nobody knows.
+    value in float64 there ("kerasmirror", "keras", "both"), None where nobody knows. `own` is set
+    where Keras was given kerasmirror's outputs of the layers: the error without that.
     """
 
     stage: str
@@ -37,6 +38,7 @@ class Row(NamedTuple):
     theirs: float | None
     nearer: str | None
     kind: str | None
+    own: float | None = None
 
     @property
     def good(self):
@@ -74,18 +76,32 @@ class Report:
 
     `costs` has seconds and bytes of the training on both sides, where there was one;
     `sensitivity`, where it was measured, how far the losses of Keras's steps depart when its first
-    weights are moved by one rounding each.
+    weights are moved by one rounding each, the most of `draws` such trainings.
     """
 
     def __init__(self, title, tolerances):
         self.title, self.tolerances = title, tolerances
         self.rows, self.costs, self.sensitivity = [], {}, None
+        self.draws = 0
 
     def add(self, stage, name, actual, expected, exact=None, kind=None, allowed=None):
         """Compare two arrays or numbers; `exact` is the same in float64.
 
         `allowed` takes the place of the stage's tolerance.
         """
+        self.rows.append(self._row(stage, name, actual, expected, exact, kind, allowed))
+
+    def decide_as_ours(self, stage, name, actual, given):
+        """Judge a row that is not good by what Keras gives at kerasmirror's outputs of layers.
+
+        It stays as it is if that is no nearer.
+        """
+        for i, row in enumerate(self.rows):
+            if (row.stage, row.name) == (stage, name) and not row.good:
+                other = self._row(stage, name, actual, given, None, row.kind, row.allowed)
+                self.rows[i] = other._replace(own=row.error) if other.good else row
+
+    def _row(self, stage, name, actual, expected, exact, kind, allowed):
         ours, theirs = np.asarray(actual, "float64"), np.asarray(expected, "float64")
         place = _worst_place(ours, theirs)
         nearer = None
@@ -96,11 +112,16 @@ class Report:
         values = (None, None) if place is None else (float(ours[place]), float(theirs[place]))
         error = relative_error(ours, theirs)
         allowed = self.tolerances[stage] if allowed is None else allowed
-        self.rows.append(Row(stage, name, error, allowed, place, *values, nearer, kind))
+        return Row(stage, name, error, allowed, place, *values, nearer, kind)
 
     @property
     def good(self):
         return all(row.good for row in self.rows)
+
+    @property
+    def forward_is_good(self):
+        """Whether all of the forward pass agrees."""
+        return all(row.good for row in self.rows if row.stage in ("layer", "outputs", "loss"))
 
     def of(self, stage):
         """The rows of a stage."""
@@ -113,7 +134,7 @@ class Report:
     def verdict(self):
         """One sentence: that both agree, or where they first disagree."""
         if self.good:
-            return "Both packages agree." + self._sensitive()
+            return "Both packages agree." + self._decided() + self._sensitive()
         for stage in ("initial weights", "layer"):
             bad = next((row for row in self.of(stage) if not row.good), None)
             if bad is not None and stage == "layer":
@@ -133,14 +154,28 @@ class Report:
         bad = next(row for row in self.rows if not row.good)
         return f"They first differ in: {STAGES[bad.stage]}, {bad.name}."
 
+    def _decided(self):
+        rows = [row for row in self.rows if row.own is not None]
+        if not rows:
+            return ""
+        return (
+            " Of values that are a rounding apart, a maximum or a relu lets another one through: "
+            f"{len(rows)} gradients differ by up to {max(row.own for row in rows):.1e}, and by up "
+            f"to {max(row.error for row in rows):.1e} where Keras's layers pass on the outputs of "
+            "kerasmirror's."
+        )
+
     def _sensitive(self):
         if self.sensitivity is None:
             return ""
         return (
             " The training magnifies roundings: from weights moved by one rounding each, Keras's "
-            f"losses depart from its own by up to {max(self.sensitivity):.1e}, kerasmirror's by up "
-            f"to {self.worst('step').error:.1e}."
+            f"losses depart from its own by up to {max(self.sensitivity):.1e} ({self._drawn()}), "
+            f"kerasmirror's by up to {self.worst('step').error:.1e}."
         )
+
+    def _drawn(self):
+        return "one draw" if self.draws == 1 else f"the most of {self.draws} draws"
 
     def check(self):
         """Raise AssertionError with the table unless every row is within its bound."""
@@ -157,6 +192,7 @@ class Report:
             "rows": [{**row._asdict(), "good": row.good} for row in self.rows],
             "costs": self.costs,
             "sensitivity": self.sensitivity,
+            "draws": self.draws,
         }
 
     def summary(self):
@@ -186,6 +222,8 @@ def describe(row):
     text = f"error {row.error:.2e} of {row.allowed:.1e}"
     if row.place is not None:
         text += f" at {list(row.place)}: kerasmirror {row.ours:.9g}, keras {row.theirs:.9g}"
+    if row.own is not None:
+        text += f", as each decides for itself {row.own:.2e}"
     if row.nearer:
         who = "both equally" if row.nearer == "both" else row.nearer
         text += f", nearer to float64: {who}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from kerasmirror.experiments import data as data_sets
 from kerasmirror.experiments import networks, paper
+from kerasmirror.parity.measure.nests import map_named
 
 _USUAL_SHAPE = (28, 28, 1)
 
@@ -66,25 +67,55 @@ def _file_of(place):
     return spec.origin
 
 
-def usual_loss(output_shape):
-    """The loss for outputs of a model that says nothing of one."""
-    classes = output_shape is not None and len(output_shape) == 2 and output_shape[-1] > 1
-    return "sparse_categorical_crossentropy" if classes else "mean_squared_error"
+def usual_loss(output):
+    """The loss for an output (measure.description) of a model that says nothing of one."""
+    shape = None if output is None else output["shape"]
+    if shape is None or len(shape) != 2 or shape[-1] == 1:
+        return "mean_squared_error"
+    if output["logits"]:
+        config = {"from_logits": True}
+        return {"class_name": "SparseCategoricalCrossentropy", "config": config}
+    return "sparse_categorical_crossentropy"
 
 
-def made_data(input_shape, output_shape, loss, samples, seed):
-    """Random inputs in [-1, 1], and targets that fit the loss and the outputs' shape."""
+def made_data(inputs, outputs, samples, seed):
+    """(x, y): random inputs, in [-1, 1] or tokens, and targets that fit losses and shapes.
+
+    `inputs` and `outputs` are those of measure.description, the losses' names in them.
+    Raises: TargetError for an input whose shape is not known.
+    """
     rng = np.random.default_rng(seed)
-    if any(n is None for n in input_shape[1:]):
+    numbers, known = inputs
+    x = map_named(lambda name, i: _made_input(rng, known[i], samples), numbers)
+    numbers, leaves = outputs
+    return x, map_named(lambda name, i: _made_target(rng, leaves[i], samples), numbers)
+
+
+def _made_input(rng, known, samples):
+    shape = known["shape"]
+    if any(n is None for n in shape[1:]):
         raise TargetError(
             "parity: the model's input shape must be known, or data be given. "
-            f"Received: input shape {tuple(input_shape)}"
+            f"Received: input shape {tuple(shape)}"
         )
-    x = rng.uniform(-1, 1, (samples, *input_shape[1:])).astype("float32")
-    name = loss if isinstance(loss, str) else loss.get("class_name", "")
-    outputs = output_shape[1:]
-    if "sparse" in name.lower():
-        return x, rng.integers(0, outputs[-1], (samples, *outputs[:-1]))
-    if "crossentropy" in name.lower().replace("_", "") and outputs[-1] > 1:
-        return x, np.eye(outputs[-1], dtype="float32")[rng.integers(0, outputs[-1], samples)]
-    return x, rng.uniform(0, 1, (samples, *outputs)).astype("float32")
+    if known["dtype"].startswith(("int", "uint", "bool")):
+        tokens = 2 if known["dtype"] == "bool" else known["tokens"]
+        return rng.integers(0, tokens, (samples, *shape[1:])).astype(known["dtype"])
+    return rng.uniform(-1, 1, (samples, *shape[1:])).astype("float32")
+
+
+def _made_target(rng, known, samples):
+    shape = known["shape"][1:]
+    if any(n is None for n in shape):
+        raise TargetError(
+            "parity: the model's output shape must be known, or data be given. "
+            f"Received: output shape {tuple(known['shape'])}"
+        )
+    name = (known["loss"] or "").lower().replace("_", "")
+    if "sparse" in name:
+        return rng.integers(0, shape[-1], (samples, *shape[:-1]))
+    if "crossentropy" in name and shape and shape[-1] > 1:
+        return np.eye(shape[-1], dtype="float32")[
+            rng.integers(0, shape[-1], (samples, *shape[:-1]))
+        ]
+    return rng.uniform(0, 1, (samples, *shape)).astype("float32")
