@@ -62,8 +62,7 @@ def run(options, parser):
     console = Console(soft_wrap=True)
     try:
         if options.list:
-            _print_list(console, read_records(options.folder))
-            return 0
+            return _list(console, options.folder)
         if options.id:
             _refuse_settings(options, parser)
             return _again(options, console)
@@ -174,8 +173,15 @@ def _print(console, records):
         console.print(shown)
 
 
-def _print_list(console, records):
+def _list(console, folder):
+    """Print a line for each record. Status 2 for a folder that is not there."""
+    if not Path(folder).is_dir():
+        raise ValueError(f"--folder must be a folder with records. Received: {folder}")
+    records = read_records(folder)
+    if not records:
+        console.print(f"no records in {folder}", markup=False, highlight=False)
     for record in records:
         experiment, sides = record.experiment, ", ".join(record.results)
         text = f"{experiment.id}  {record.finished}  {experiment.data}  {experiment.structure}"
         console.print(f"{text}  ({sides})", markup=False, highlight=False)
+    return 0

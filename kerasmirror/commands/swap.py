@@ -1,11 +1,13 @@
 """`python -m kerasmirror swap FILES`: let files import kerasmirror instead of Keras.
 
 Imports are rewritten in place, everything else stays as it is, to the space. Every name of Keras
-that a file uses and this package lacks is listed with its line.
+that a file uses and this package lacks is listed with its line, and so is every use of TensorFlow
+beside Keras.
 """
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import importlib
 import sys
@@ -16,9 +18,21 @@ from kerasmirror import unsupported
 from kerasmirror._export import public_names
 from kerasmirror.saving.atomic import replacing
 
+# A later one outweighs those before it.
+STATUSES = {
+    0: "the files need nothing but kerasmirror",
+    3: "they also use TensorFlow (listed): install it, or start them with `run`, which stands in "
+    "for some of it",
+    1: "they use names of Keras that kerasmirror lacks (listed)",
+    2: "a file cannot be read, or is no Python",
+}
+
 
 def add_arguments(parser):
     """The command's own options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    lines = "".join(f"\n  {status}  {meaning}" for status, meaning in sorted(STATUSES.items()))
+    parser.epilog = f"exit status, the worst of all files:{lines}\nThe same with --dry-run."
     parser.add_argument("files", nargs="+", metavar="FILE", help="Python files, or folders of them")
     parser.add_argument(
         "--dry-run", action="store_true", help="show what would change, and change nothing"
@@ -26,7 +40,7 @@ def add_arguments(parser):
 
 
 def run(options, parser):
-    """Rewrite and report. Exit status: 0; 1 if a used name is missing; 2 if a file is no Python."""
+    """Rewrite and report; the exit status is the worst of STATUSES."""
     try:
         swap_imports = importlib.import_module("kerasmirror.commands.swap_imports")
     except ModuleNotFoundError:
@@ -34,14 +48,14 @@ def run(options, parser):
             "swap needs libcst, which is not installed. "
             "Install it with `pip install 'kerasmirror[swap]'`."
         )
-    status = 0
+    found = {0}
     for path in _python_files(options.files, parser):
         try:
             before = path.read_text(encoding="utf-8")
             swapped = swap_imports.swap(before)
         except (OSError, UnicodeDecodeError, SyntaxError) as error:
             print(f"{path}: {error}", file=sys.stderr)
-            status = 2
+            found.add(2)
             continue
         if swapped.code != before:
             if options.dry_run:
@@ -52,10 +66,13 @@ def run(options, parser):
                 print(f"{path}: {swapped.count} import(s) rewritten")
         for line, text in sorted(swapped.notes):
             print(f"{path}:{line}: {text}")
+        for line, text in sorted(swapped.tensorflow):
+            print(f"{path}:{line}: {text}")
+            found.add(3)
         for line, name, why in missing(swapped.used):
             print(f"{path}:{line}: {name}: {why}")
-            status = max(status, 1)
-    return status
+            found.add(1)
+    return [status for status in STATUSES if status in found][-1]
 
 
 def _python_files(names, parser):

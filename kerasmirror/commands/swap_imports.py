@@ -12,12 +12,16 @@ _KERAS = ("tensorflow.keras", "keras")
 
 
 class Swapped(NamedTuple):
-    """A file's new text, the number of imports that changed, used names and notes with lines."""
+    """A file's new text, the number of imports that changed, and what was found, with lines.
+
+    `used` are names of Keras, `tensorflow` and `notes` sentences on uses of TensorFlow and others.
+    """
 
     code: str
     count: int
     used: set
     notes: set
+    tensorflow: set
 
 
 def swap(code):
@@ -33,7 +37,7 @@ def swap(code):
     module.visit(names)
     rewriting = _Rewriting(names)
     changed = module.visit(rewriting)
-    return Swapped(changed.code, rewriting.count, names.used, names.notes)
+    return Swapped(changed.code, rewriting.count, names.used, names.notes, names.uses)
 
 
 def _dotted(node):
@@ -57,6 +61,10 @@ def _below_keras(name):
     return None
 
 
+def _is_of_tensorflow(name):
+    return name is not None and name.partition(".")[0] == "tensorflow"
+
+
 def _alias(imported):
     return imported.asname.name.value if imported.asname else None
 
@@ -70,6 +78,8 @@ class _Names(cst.CSTVisitor):
         self.stands_for = {}  # a name of the file -> a dotted name below keras
         self.tensorflow = set()
         self.used, self.notes = set(), set()
+        self.uses = set()  # of TensorFlow beside Keras
+        self._imports_of_tensorflow = set()
         self.uses_keras_of_tensorflow = False
 
     def _line(self, node):
@@ -89,6 +99,20 @@ class _Names(cst.CSTVisitor):
                     self.used.add((self._line(imported), below))
             elif name == "tensorflow":
                 self.tensorflow.add(_alias(imported) or "tensorflow")
+                self._imports_of_tensorflow.add(self._line(imported))
+            elif name.startswith("tensorflow."):
+                self._uses_tensorflow(imported, name)
+                if imported.asname is None:
+                    self.tensorflow.add("tensorflow")
+
+    def _uses_tensorflow(self, node, name):
+        what = f"{name} is TensorFlow's: `python -m {_OURS} run` stands in for some of it"
+        self.uses.add((self._line(node), what))
+
+    def leave_Module(self, original):
+        if not self.uses:
+            what = "TensorFlow is imported, but not used beside Keras"
+            self.uses = {(line, what) for line in self._imports_of_tensorflow}
 
     def visit_ImportFrom(self, node):
         name = _dotted(node.module) if node.module and not node.relative else None
@@ -96,6 +120,8 @@ class _Names(cst.CSTVisitor):
         if isinstance(node.names, cst.ImportStar):
             if below is not None:
                 self.notes.add((self._line(node), f"all names of {name} are imported"))
+            elif _is_of_tensorflow(name):
+                self._uses_tensorflow(node, f"{name}.*")
             return
         for imported in node.names:
             own = imported.name.value
@@ -105,6 +131,8 @@ class _Names(cst.CSTVisitor):
                 self.used.add((self._line(imported), path))
             elif name == "tensorflow" and own == "keras":
                 self.stands_for[_alias(imported) or own] = ""
+            elif _is_of_tensorflow(name):
+                self._uses_tensorflow(imported, f"{name}.{own}")
 
     def visit_Attribute(self, node):
         name = _dotted(node)
@@ -120,9 +148,7 @@ class _Names(cst.CSTVisitor):
             path = self.stands_for[first]
             self.used.add((self._line(node), f"{path}.{rest}" if path else rest))
         elif first in self.tensorflow:
-            line = self._line(node)
-            note = f"{name} is TensorFlow's: `python -m {_OURS} run` stands in for some of it"
-            self.notes.add((line, note))
+            self._uses_tensorflow(node, name)
         return False
 
 

@@ -267,3 +267,12 @@ def test_the_papers_tables_are_written_and_runs_are_not_repeated(
     assert os.stat(record).st_mtime_ns == before
     if reproduce.pyplot is not None:
         assert (in_folder / "experiments" / "loss_mnist_1.png").stat().st_size > 1000
+
+
+def test_a_folder_without_records_and_one_that_is_not_there_are_told(in_folder, capsys):
+    assert main(["experiment", "--list"]) == 2
+    message = "experiment: --folder must be a folder with records. Received: experiments\n"
+    assert capsys.readouterr().err == message
+    (in_folder / "experiments").mkdir()
+    assert main(["experiment", "--list"]) == 0
+    assert capsys.readouterr().out == "no records in experiments\n"

@@ -122,11 +122,40 @@ def test_files_that_are_no_python_are_told_and_the_others_done(tmp_path, capsys)
     assert "a.py: line 2: " in capsys.readouterr().err
 
 
-def test_names_of_tensorflow_are_pointed_at(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("code", "status", "told"),
+    [
+        ("import keras\nkeras.layers.Dense(1)\n", 0, []),
+        ("import tensorflow as tf\nfrom tensorflow import keras\ntf.constant(1)\n", 3,
+         ["3: tf.constant is TensorFlow's: `python -m kerasmirror run` stands in for some of it"]),
+        ("import tensorflow as tf\ntf.keras.layers.Dense(1)\n", 3,
+         ["1: TensorFlow is imported, but not used beside Keras"]),
+        ("from tensorflow import data, keras\n", 3, ["1: tensorflow.data is TensorFlow's: "]),
+        ("import tensorflow.data\nimport keras\n", 3, ["1: tensorflow.data is TensorFlow's: "]),
+        ("from tensorflow import *\n", 3, ["1: tensorflow.* is TensorFlow's: "]),
+        ("import tensorflow as tf\nimport keras\ntf.constant(1)\nkeras.NoSuchName\n", 1,
+         ["3: tf.constant is TensorFlow's: ", "4: keras.NoSuchName: not in kerasmirror"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("dry", [False, True])
+def test_the_status_says_what_a_file_needs_beside_kerasmirror(
+    code, status, told, dry, tmp_path, capsys
+):
     path = tmp_path / "script.py"
-    path.write_text("import tensorflow as tf\nfrom tensorflow import keras\ntf.constant(1)\n")
-    assert main(["swap", str(path)]) == 0
-    assert f"{path}:3: tf.constant is TensorFlow's" in capsys.readouterr().out
+    path.write_text(code)
+    assert main(["swap", *["--dry-run"] * dry, str(path)]) == status
+    lines = [line for line in capsys.readouterr().out.splitlines() if f"{path}:" in line]
+    lines = [line.removeprefix(f"{path}:") for line in lines if "rewritten" not in line]
+    assert len(lines) == len(told)
+    assert all(line.startswith(start) for line, start in zip(lines, told, strict=True))
+
+
+def test_the_help_names_every_status(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["swap", "--help"])
+    assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    assert all(f"\n  {status}  " in out for status in range(4))
 
 
 def test_a_missing_file_and_a_missing_libcst_are_told(tmp_path, capsys):
