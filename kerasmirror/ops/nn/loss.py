@@ -133,7 +133,12 @@ def _compatible(first, second):
 
 
 def _checked_labels(labels, shape, classes, owner):
-    """The labels as int64; a class number that is none is refused before anything is computed."""
+    """The labels as int64; a class number that is none is refused before anything is computed.
+
+    Those on a GPU are not looked at, which would wait for it: the loss of such a label is NaN.
+    """
+    if not isinstance(labels, np.ndarray):
+        return labels.astype(np.int64).reshape(shape)
     if labels.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
             labels = labels.astype(np.int64)
