@@ -1,11 +1,11 @@
 """Activations with kernels of their own: relu and its gradient."""
 
-from . import memory
+from . import gemm, memory
 from .indices import grid_index
 from .kernel import kernel
 from .launch import blocks_for, launch
 
-__all__ = ["relu", "relu_grad"]
+__all__ = ["relu", "relu_grad", "relu_grad_sums"]
 
 
 @kernel("T* T* i4", T="f4 f8")
@@ -37,3 +37,23 @@ def relu_grad(dy, y):
     dx = memory.empty(y.shape, y.dtype)
     launch(_relu_grad, blocks_for(y.size), dy, y, dx, y.size)
     return dx
+
+
+@kernel("T* T* T* i4 T", T="f4 f8")
+def _relu_grad_scaled(dy, y, dx, n, scale):
+    i = grid_index()
+    if i < n:
+        zero = type(y[i])(0)
+        dx[i] = dy[i] * scale if y[i] > zero else zero
+
+
+def relu_grad_sums(dy, y, scale=1.0):
+    """(scale * dy where y > 0, else 0, and its sum over all axes but the last).
+
+    y is the result of relu, or of dropout of it, whose factor for what is kept is `scale`.
+    """
+    dx = memory.empty(y.shape, y.dtype)
+    if not y.size:
+        return dx, memory.zeros((y.shape[-1],), y.dtype)
+    launch(_relu_grad_scaled, blocks_for(y.size), dy, y, dx, y.size, scale)
+    return dx, gemm.bias_grad(dx)
