@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
 import numpy as np
@@ -26,7 +27,8 @@ def custom_gradient(f):
     @functools.wraps(f)
     def wrapper(*args, **kwargs):
         tape = ACTIVE.tape
-        with no_grad():
+        # A second derivative follows what `grad` uses of f's own computations.
+        with contextlib.nullcontext() if tape is not None and tape.nested else no_grad():
             outputs, grad = f(*args, **kwargs)
         inputs = [leaf for leaf in tree.flatten(args) if isinstance(leaf, (Tensor, Variable))]
         if tape is None:
@@ -34,27 +36,47 @@ def custom_gradient(f):
         keys = tuple([leaf.key if tape.tracks(leaf) else None for leaf in inputs])
         if not any(keys):
             return outputs
-        if tape.forward:
+        if tape.forward and not tape.nested:
             return _with_tangents(tape, inputs, outputs, grad)
         # Tensors of their own: f may give back an argument as it is.
         fresh = [Tensor(leaf.data, next_key()) for leaf in tree.flatten(outputs)]
 
-        def backward(dys, needs):
-            upstream = [
-                Tensor(np.zeros_like(leaf.data) if dy is None else dy)
-                for leaf, dy in zip(fresh, dys, strict=True)
-            ]
-            with no_grad():
-                gradients = grad(*upstream)
-            gradients = _checked(gradients, inputs)
-            return [None if g is None else np.asarray(getattr(g, "data", g)) for g in gradients]
-
+        backward = _Backward(grad, inputs, fresh)
         tape.record(keys, tuple([leaf.key for leaf in fresh]), backward)
         if tape.notes is not None:
             tape.note(getattr(f, "__name__", "custom_gradient"), inputs, fresh)
         return tree.pack_sequence_as(outputs, fresh)
 
     return wrapper
+
+
+class _Backward:
+    """The gradient function on arrays, or recorded by another tape (nested.py)."""
+
+    def __init__(self, grad, inputs, outputs):
+        self._grad = grad
+        self._inputs = inputs
+        self._outputs = outputs
+
+    def __call__(self, dys, needs):
+        with no_grad():
+            gradients = self._run([None if dy is None else Tensor(dy) for dy in dys])
+        return [None if g is None else np.asarray(getattr(g, "data", g)) for g in gradients]
+
+    def taped(self, recorder, dys, needs):
+        """The gradients as tensors, with the operations that compute them on the active tape."""
+        gradients = self._run(dys)
+        return [
+            Tensor(np.asarray(g)) if g is not None and not hasattr(g, "data") else g
+            for g in gradients
+        ]
+
+    def _run(self, dys):
+        upstream = [
+            Tensor(np.zeros_like(leaf.data)) if dy is None else dy
+            for leaf, dy in zip(self._outputs, dys, strict=True)
+        ]
+        return _checked(self._grad(*upstream), self._inputs)
 
 
 def _checked(gradients, inputs):

@@ -23,6 +23,7 @@ class ForwardPass:
     """What is known of tangents: `tangents[key]` is that of the tensor with the key."""
 
     forward = True
+    nested = False
 
     def __init__(self):
         self.tangents = {}

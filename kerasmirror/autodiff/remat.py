@@ -43,7 +43,7 @@ class _Footprint:
     """Stands in the place of a tape; notes which recorded values are read, and keeps nothing."""
 
     notes = None
-    forward = False
+    forward = nested = False
 
     def __init__(self, tape):
         self._tape = tape

@@ -82,6 +82,7 @@ def linear_in(*places):
     def tangent(k, call):
         return _linear(k, call, places)
 
+    tangent.places = places
     return tangent
 
 

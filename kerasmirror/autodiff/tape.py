@@ -17,6 +17,7 @@ import numpy as np
 
 from kerasmirror import kernels
 from kerasmirror._export import export
+from kerasmirror.autodiff import nested
 from kerasmirror.core import dtypes, tree
 from kerasmirror.core.device import GPU, filled, kernels_for
 from kerasmirror.core.tensor import Tensor
@@ -39,11 +40,13 @@ class GradientTape:
 
     Trainable variables are watched when they are used (unless `watch_accessed_variables=False`),
     tensors after `watch`. A tape is used up by one `gradient` call unless `persistent`.
-    Gradients are first order: a tape within a tape, or within a jvp, raises RuntimeError.
+    Gradients are of first order, or of second: what `gradient` of a tape within another gives, the
+    outer tape differentiates (nested.py). A third tape, or one in a jvp, raises RuntimeError.
     """
 
     notes = None  # what a DrawableTape keeps beside the records
-    forward = False
+    forward = nested = False
+    _outer = None
 
     def __init__(self, persistent=False, watch_accessed_variables=True):
         self._persistent = persistent
@@ -54,20 +57,23 @@ class GradientTape:
         self._used = False
 
     def __enter__(self):
-        if ACTIVE.tape is not None and ACTIVE.tape.forward:
+        outer = ACTIVE.tape
+        if outer is None:
+            ACTIVE.tape = self
+            return self
+        if outer.nested:
             raise RuntimeError(
-                "GradientTape: a tape within a jvp is not supported, derivatives are first order."
+                "GradientTape: a tape within two tapes is not supported, gradients are of first "
+                "or second order. Leave a tape, or use its stop_recording(), before another."
             )
-        if ACTIVE.tape is not None:
-            raise RuntimeError(
-                "GradientTape: a tape within a tape is not supported, gradients are first order. "
-                "Leave the outer tape (or use its stop_recording()) before opening another."
-            )
-        ACTIVE.tape = self
+        if outer.forward:
+            raise RuntimeError("GradientTape: a tape within a jvp is not supported.")
+        self._outer = outer
+        ACTIVE.tape = nested.Nested(outer, self)
         return self
 
     def __exit__(self, *error):
-        ACTIVE.tape = None
+        ACTIVE.tape = self._outer
 
     def watch(self, tensor):
         """Track one tensor or variable, or a nested structure of them."""
@@ -86,7 +92,8 @@ class GradientTape:
     @contextlib.contextmanager
     def stop_recording(self):
         """Within it, nothing is recorded."""
-        before, ACTIVE.tape = ACTIVE.tape, None
+        before = ACTIVE.tape
+        ACTIVE.tape = before.without(self) if before is not None and before.nested else None
         try:
             yield
         finally:
@@ -144,6 +151,8 @@ class GradientTape:
         seeds = [None] * len(targets)
         if output_gradients is not None:
             seeds = tree.flatten(output_gradients)
+        if self._outer is not None and ACTIVE.tape is not None:
+            return self._recorded_gradient(targets, sources, seeds, unconnected_gradients)
         arrays = self.gradient_arrays(targets, tree.flatten(sources), seeds)
         if unconnected_gradients == "zero":
             flat = tree.flatten(sources)
@@ -151,6 +160,31 @@ class GradientTape:
                 filled(s.data, 0) if a is None else a for s, a in zip(flat, arrays, strict=True)
             ]
         return tree.pack_sequence_as(sources, [None if a is None else Tensor(a) for a in arrays])
+
+    def _recorded_gradient(self, targets, sources, seeds, unconnected_gradients):
+        """`gradient` where another tape records it."""
+        recorder = ACTIVE.tape
+        within = recorder.nested and self in recorder.tapes
+        if recorder.nested and not within:
+            raise RuntimeError(
+                "GradientTape.gradient: gradients are of first or second order, and two other "
+                "tapes are recording."
+            )
+        self._begin()
+        if within:
+            ACTIVE.tape = recorder.without(self)
+        flat = tree.flatten(sources)
+        grads = nested.gradients(self, ACTIVE.tape, targets, flat, seeds)
+        if within and self._persistent:
+            ACTIVE.tape = recorder
+        if not self._persistent:
+            self._records.clear()
+        if unconnected_gradients == "zero":
+            grads = [
+                Tensor(np.zeros_like(source.data)) if grad is None else grad
+                for source, grad in zip(flat, grads, strict=True)
+            ]
+        return tree.pack_sequence_as(sources, grads)
 
     def jacobian(self, target, sources, unconnected_gradients="none"):
         """d target / d source for each source, nested as `sources`: (*target.shape, *source.shape).
@@ -206,6 +240,11 @@ class GradientTape:
 
     def _rows(self, target, sources, seeds, joined, unconnected_gradients):
         _check_unconnected(unconnected_gradients)
+        if self._outer is not None and ACTIVE.tape is not None:
+            raise NotImplementedError(
+                "GradientTape: a Jacobian cannot be computed while an outer tape records it: "
+                "use `gradient`, or the outer tape's stop_recording()."
+            )
         self._begin()
         flat = tree.flatten(sources)
         parts = [self._gradients([target], flat, [seed], keep=True) for seed in seeds]
@@ -306,7 +345,11 @@ def as_source(value):
         value.watched = True
         return value
     if isinstance(value, Tensor):
-        return Tensor(value.data, next_key())
+        own = Tensor(value.data, next_key())
+        tape = ACTIVE.tape
+        if tape is not None and tape.tracks(value):
+            tape.record((value.key,), own.key, lambda dy, needs: (dy,))
+        return own
     array = np.asarray(value)
     if not hasattr(value, "dtype") and array.dtype.kind in "fi":
         array = array.astype(dtypes.numpy_dtype(dtypes.standardize_dtype(None)))

@@ -203,6 +203,8 @@ class Group:
         if training is None:
             training = OPEN_CALLS.values.get("training")
         keep = ACTIVE.tape is not None
+        if keep and ACTIVE.tape.nested:
+            return None  # there are no second derivatives of several layers in one
         if self.norm is None:
             kernel, bias = (None, None) if self.head is None else (self.head.kernel, self.head.bias)
             return self._run(x, kernel, bias, settled, self._drawn(training, keep))
