@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import math
 import os
 import re
 import threading
@@ -160,6 +161,13 @@ def copied(array):
 def address_of(array):
     """Where an array's memory begins."""
     return array.ctypes.data if isinstance(array, np.ndarray) else array.address
+
+
+def view_of(array, first, shape):
+    """The part of `shape` that begins at element `first` of a flat array, in its memory."""
+    if isinstance(array, np.ndarray):
+        return array[first : first + math.prod(shape)].reshape(shape)
+    return array.view_at(first, tuple(shape))
 
 
 def filled(like, value):

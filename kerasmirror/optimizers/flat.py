@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from kerasmirror.core.device import address_of, kernels_at, overwrite
+from kerasmirror.core.device import address_of, host, kernels_at, overwrite, view_of
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable
 
@@ -151,7 +151,7 @@ class FlatParameters:
             buffer = k.zeros((total,), dtype)
             for run, (start, stop, offsets) in zip(runs, spans, strict=True):
                 members = [variables[p] for p in run]
-                data = buffer[start:stop]
+                data = view_of(buffer, start, (stop - start,))
                 views = [
                     _fill(data, offset, variable, padding)
                     for offset, variable in zip(offsets, members, strict=True)
@@ -184,7 +184,7 @@ def _spans(runs, variables, dtype):
 def _fill(data, offset, variable, padding):
     """Move `variable` to `data[offset:]`; returns its view."""
     size = variable.data.size
-    view = data[offset : offset + size].reshape(variable.shape)
+    view = view_of(data, offset, variable.shape)
     if variable.data.dtype == data.dtype:
         variable.move_to(view)
     else:
@@ -192,7 +192,9 @@ def _fill(data, offset, variable, padding):
     if padding is None and size:
         # What fills a slot to the next 64 bytes starts as the slot does: no rule divides 0 by 0.
         step = _ALIGNMENT // data.itemsize
-        data[offset + size : offset + math.ceil(size / step) * step] = view.reshape(-1)[-1]
+        stop = min(offset + math.ceil(size / step) * step, data.size)
+        rest = view_of(data, offset + size, (stop - offset - size,))
+        rest.fill(host(view).reshape(-1)[-1])
     return view
 
 
@@ -202,5 +204,5 @@ def _views(array, like, views):
     parts = []
     for view in views:
         offset = (address_of(view) - start) // like.itemsize
-        parts.append(array[offset : offset + view.size].reshape(view.shape))
+        parts.append(view_of(array, offset, view.shape))
     return parts
