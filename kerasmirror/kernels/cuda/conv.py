@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import conv_choice, conv_direct, conv_gemm
+from . import conv_choice, conv_depthwise, conv_direct, conv_gemm, conv_winograd
 
 __all__ = [
     "conv2d",
@@ -20,7 +20,12 @@ __all__ = [
     "set_conv_algorithm",
 ]
 
-_MODULES = {"direct": conv_direct, "gemm": conv_gemm}
+_MODULES = {
+    "direct": conv_direct,
+    "gemm": conv_gemm,
+    "winograd": conv_winograd,
+    "depthwise": conv_depthwise,
+}
 _ELSEWHERE = ("numpy", "opencv")  # known to users, but the CPU's alone
 ALGORITHMS = ("auto", *_MODULES, *_ELSEWHERE)
 _VARIABLE = "KERASMIRROR_CONV_ALGORITHM"
@@ -81,7 +86,8 @@ def conv2d_grad_kernel(dy, x, w_shape, geometry):
 def _chosen(step, x_shape, w_shape, geometry, dtype):
     """The module of the algorithm that is set, or of the best.
 
-    Raises: NotImplementedError for one that only the CPU has, or that cannot do this convolution.
+    Raises: NotImplementedError for one that only the CPU has, ValueError for one that cannot do
+    this convolution.
     """
     if _algorithm == "auto":
         return _MODULES[conv_choice.best(step, x_shape, w_shape, geometry, dtype)]
@@ -91,4 +97,12 @@ def _chosen(step, x_shape, w_shape, geometry, dtype):
             "`keras.config.conv_algorithm`, or run it on the CPU: "
             'with keras.device("cpu:0"): ...'
         )
-    return _MODULES[_algorithm]
+    module = _MODULES[_algorithm]
+    found = module.obstacle(x_shape, w_shape, geometry) if hasattr(module, "obstacle") else None
+    if found:
+        raise ValueError(
+            'keras.config.conv_algorithm: `algorithm` must be "auto" or one that can do this '
+            f'convolution; "{_algorithm}" needs {found[0]}. '
+            f'Received: algorithm="{_algorithm}", {found[1]}'
+        )
+    return module
