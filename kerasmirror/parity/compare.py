@@ -106,6 +106,12 @@ def compare(
         task = Task(build, data_of(known, data, settings, samples, seed), settings, seed)
         task.same_draws = real.backend == "tensorflow"
         report = Report(title or _title(build), {**TOLERANCES, **(tolerances or {})})
+        report.settings = {
+            "steps": steps,
+            "batch_size": batch_size,
+            "samples": task.samples,
+            "seed": seed,
+        }
         weights = stages.compare_initial_weights(report, task, ours, real, weights_from)
         stages.compare_one_pass(report, task, ours, real, weights, batch_size)
         stages.compare_files(report, task, ours, real, weights, batch_size)

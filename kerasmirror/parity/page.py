@@ -26,6 +26,7 @@ def page(report):
     parts = [
         f"<h1>{html.escape(report.title)}</h1>",
         f'<p class="{"good" if report.good else "bad"}">{verdict}</p>',
+        _settings(report.settings),
         "<h2>What was compared</h2>",
         _summary_table(report),
     ]
@@ -35,13 +36,15 @@ def page(report):
     gradients = [(row.name, row.error, row.allowed) for row in report.of("gradient")]
     if gradients:
         parts += ["<h2>Error of each weight's gradient</h2>", _bars(gradients)]
-    steps = report.of("step")
-    if steps:
+    for name, steps in _losses_of_steps(report).items():
         curves = {
             "keras": [row.theirs for row in steps],
             "kerasmirror": [row.ours for row in steps],
         }
-        parts += ["<h2>Loss of each training step</h2>", _curves(curves)]
+        of = f" ({html.escape(name)})" if name else ""
+        parts += [f"<h2>Loss of each training step{of}</h2>", _curves(curves)]
+        errors = [(f"step {i + 1}", row.error, row.allowed) for i, row in enumerate(steps)]
+        parts += [f"<h2>Error of each step's loss{of}</h2>", _bars(errors)]
     if report.costs:
         parts += ["<h2>Time and memory</h2>", _costs(report.costs)]
     parts += ["<h2>All comparisons</h2>", _all_rows(report)]
@@ -53,6 +56,19 @@ def page(report):
         f"<style>{_STYLE}</style></head>\n<body>\n{body}\n"
         f'<script type="application/json" id="report">{data}</script>\n</body></html>\n'
     )
+
+
+def _settings(settings):
+    shown = ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in settings.items())
+    return f"<p>{html.escape(shown)}</p>" if shown else ""
+
+
+def _losses_of_steps(report):
+    """The rows of each loss that training logs: "" for their sum, else the loss's name."""
+    found = {}
+    for row in report.of("step"):
+        found.setdefault(row.name.partition(" ")[2], []).append(row)
+    return found
 
 
 def _table(head, rows):

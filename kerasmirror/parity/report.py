@@ -76,13 +76,14 @@ class Report:
 
     `costs` has seconds and bytes of the training on both sides, where there was one;
     `sensitivity`, where it was measured, how far the losses of Keras's steps depart when its first
-    weights are moved by one rounding each, the most of `draws` such trainings.
+    weights are moved by one rounding each, the most of `draws` such trainings; `settings`, steps,
+    batch size, samples and seed.
     """
 
     def __init__(self, title, tolerances):
         self.title, self.tolerances = title, tolerances
         self.rows, self.costs, self.sensitivity = [], {}, None
-        self.draws = 0
+        self.draws, self.settings = 0, {}
 
     def add(self, stage, name, actual, expected, exact=None, kind=None, allowed=None):
         """Compare two arrays or numbers; `exact` is the same in float64.
@@ -187,6 +188,7 @@ class Report:
         """All of it as plain data."""
         return {
             "title": self.title,
+            "settings": self.settings,
             "good": self.good,
             "verdict": self.verdict(),
             "rows": [{**row._asdict(), "good": row.good} for row in self.rows],

@@ -18,8 +18,8 @@ class Task:
         self.same_draws = True
 
     @property
-    def inputs(self):
-        return self.data[0]
+    def samples(self):
+        return len(named(self.data[0])[0][1])
 
     def batch(self, size):
         """The first `size` samples."""

@@ -89,6 +89,7 @@ def test_the_page_is_whole_and_holds_the_report(report):
     filled(report, bad="b")
     for i in range(5):
         report.add("step", str(i + 1), 1 / (i + 1), 1 / (i + 1))
+    report.settings = {"steps": 5, "samples": 1600}
     report.costs = {
         "first_step_seconds": {"kerasmirror": 0.1, "keras": 1.0},
         "step_seconds": {"kerasmirror": 0.01, "keras": 0.05},
@@ -96,9 +97,19 @@ def test_the_page_is_whole_and_holds_the_report(report):
     }
     text = page(Report("<model>", TOLERANCES)), page(report)
     assert "<model>" not in text[0] and "&lt;model&gt;" in text[0]
-    assert text[1].count("<svg") == text[1].count("</svg>") == 4
+    assert text[1].count("<svg") == text[1].count("</svg>") == 5
     assert not re.search(r'(src|href)="|https?://', text[1])
     data = re.search(r'id="report">(.*?)</script>', text[1], re.DOTALL).group(1)
     content = json.loads(data)
     assert content["good"] is False and len(content["rows"]) == len(report.rows)
-    assert "5.00" in text[1] and "forward pass of Dense" in text[1]
+    assert "5.00" in text[1] and "<p>steps 5, samples 1,600</p>" in text[1]
+    assert "forward pass of Dense" in text[1]
+
+
+def test_the_page_has_a_curve_for_each_loss(report):
+    for name in ("", " left_loss", " right_loss"):
+        for i in range(3):
+            report.add("step", f"{i + 1}{name}", 1.0, 1.0)
+    text = page(report)
+    assert "Loss of each training step</h2>" in text
+    assert "Loss of each training step (right_loss)</h2>" in text and text.count("<svg") == 6
