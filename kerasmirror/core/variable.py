@@ -264,7 +264,8 @@ class Variable:
             scopes.WRITES.observer.before_write(self)
         if GPU.used:
             overwrite(self.data, array)
-            return Tensor(copied(self.data))
+            same = type(value) is Tensor and array.dtype == self.data.dtype
+            return value if same else Tensor(copied(self.data))
         np.copyto(self.data, array, casting="unsafe")
         same = type(value) is Tensor and array.dtype == self.data.dtype
         return value if same else Tensor(np.array(self.data))

@@ -15,6 +15,8 @@ import numpy as np
 
 from . import device, memory
 
+__all__ = ["is_recording"]
+
 _MOST_KEYS = 256
 _KEY_WORDS = 4
 
@@ -119,3 +121,8 @@ def recorded():
     """The graph that this thread is recording on its device, or None."""
     graph = device.current().recorder
     return graph if graph is not None and graph.is_of_this_thread() else None
+
+
+def is_recording():
+    """Whether a Program of the CPU's kind is being recorded: there is none on a GPU."""
+    return False

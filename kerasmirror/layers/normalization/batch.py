@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kerasmirror import ops
 from kerasmirror._export import export
-from kerasmirror.autodiff.primitive import kernels_of
 from kerasmirror.core import checks, dtypes
+from kerasmirror.core.device import kernels_at
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.layers.input_spec import InputSpec
@@ -138,7 +138,7 @@ class BatchNormalization(Layer):
     def _follow(self, mean, variance):
         if isinstance(mean, KerasTensor):
             return
-        k = kernels_of("cpu")
+        k = kernels_at(mean.data)
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             value = k.moving_average(moving.value.data, batch.data, self.momentum)
             moving.assign(Tensor(value))

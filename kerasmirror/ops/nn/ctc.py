@@ -7,8 +7,9 @@ import numpy as np
 from kerasmirror._export import export
 from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.composite import composite
-from kerasmirror.autodiff.primitive import kernels_of, primitive
+from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks, dtypes
+from kerasmirror.core.device import kernels_at
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.ops.nn.precision import narrowed, widened
 from kerasmirror.ops.tensor import float_tensor, to_tensor
@@ -134,7 +135,7 @@ def ctc_decode(
     if strategy == "greedy":
         labels, scores = _greedy(values, times, merge_repeated, blank)
     else:
-        k = kernels_of("cpu")
+        k = kernels_at(values)
         labels, scores = k.ctc_beam_search(k.log_softmax(values), times, beam_width, paths, blank)
     return Tensor(labels), Tensor(scores)
 
