@@ -193,7 +193,10 @@ class _Bounds:
         # A sample is right or wrong: what leaves the losses leaves some of them.
         self.accuracy = max(self.accuracy, *(bounds[-1] for bounds in self.losses.values()))
         accuracies = ([share for _, share in side["accuracy"]] for side in (other, self._expected))
-        self.accuracy = max(self.accuracy, *_OWN * _departures(*accuracies), 0.0)
+        self.accuracy = max(
+            _widened([self.accuracy] * len(self._expected["accuracy"]), _departures(*accuracies)),
+            default=self.accuracy,
+        )
 
 
 def _departures(other, expected):

@@ -1,0 +1,36 @@
+"""Bounds of a training: widened by how far Keras's own trainings are apart."""
+
+import json
+
+import pytest
+
+from kerasmirror.parity.compare import TOLERANCES
+from kerasmirror.parity.stages import _Bounds
+
+
+def training(losses, accuracy=0.5):
+    return {"losses": {"loss": losses}, "weights": [], "accuracy": [("", accuracy)]}
+
+
+def test_a_step_may_be_four_times_as_far_as_keras_gets_from_itself_some_steps_later():
+    bounds = _Bounds(TOLERANCES, training([1.0] * 8))
+    assert bounds.hold(training([1.00005] * 8)) and not bounds.hold(training([1.001] * 8))
+    bounds.widen(training([1.0] * 6 + [1.01, 1.0]))
+    assert bounds.losses["loss"] == pytest.approx([1e-4] + [0.04] * 7)
+    assert bounds.hold(training([1.0] + [1.03] * 7)) and not bounds.hold(training([1.001] * 8))
+    bounds.widen(training([1.0] * 7 + [1.02]))
+    assert bounds.draws == 2 and max(bounds.losses["loss"]) == pytest.approx(0.08)
+    assert bounds.departures["loss"] == pytest.approx([0] * 6 + [0.01, 0.02])
+    json.dumps([bounds.departures, bounds.losses, bounds.accuracy])
+
+
+def test_the_accuracy_may_be_four_times_as_far_too():
+    bounds = _Bounds(TOLERANCES, training([1.0]))
+    assert not bounds.hold(training([1.0], 0.52))
+    bounds.widen(training([1.0], 0.505))
+    assert bounds.accuracy == pytest.approx(0.04) and type(bounds.accuracy) is float
+    assert bounds.hold(training([1.0], 0.515))
+    none = {**training([1.0]), "accuracy": []}
+    bounds = _Bounds(TOLERANCES, none)
+    bounds.widen(none)
+    assert bounds.accuracy == TOLERANCES["accuracy"]
