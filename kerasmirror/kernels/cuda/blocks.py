@@ -120,6 +120,7 @@ def shared_like(typing_context, value):
         name = f"kerasmirror_shared_{next(_names)}"
         there = ir.GlobalVariable(builder.module, lying, name, addrspace=3)
         there.align = 16
+        there.linkage = "internal"
         there.initializer = ir.Constant(lying, ir.Undefined)
         return builder.addrspacecast(there, real.as_pointer(), "generic")
 

@@ -2,7 +2,7 @@
 
 x (N, H, W, C), window (R, S), y (N, P, Q, C). Places outside x take no part in a window: they are
 never the largest and are not counted. A NaN in a window makes its maximum NaN. One thread makes one
-value of the result: the gradient's looks which windows it lies in, so nothing is added by two.
+value of the result: a gradient's looks which windows it lies in, so no value is added to by two.
 """
 
 from __future__ import annotations
@@ -52,6 +52,43 @@ def pixel(n, h, w, height, width, channels):
     return mul32(add32(mul32(add32(mul32(n, height), h), width), w), channels)
 
 
+@inlined
+def owned(place, out, stride, pad, size):
+    """The part of an axis that a window has where windows stand side by side: [first, last).
+
+    Each place belongs to one window, also those behind the last one's end.
+    """
+    first = 0 if place == 0 else min(mul32(place, stride) - pad, size)
+    last = size if place == out - 1 else min(mul32(place, stride) + stride - pad, size)
+    return first, last
+
+
+def side_by_side(geometry):
+    """Whether a place lies in one window at most, and each window begins where one ended."""
+    pads = geometry.pad[0][0], geometry.pad[1][0]
+    inner = all(pad < size for pad, size in zip(pads, geometry.window, strict=True))
+    return geometry.window == geometry.stride and inner
+
+
+@inlined
+def is_plain(start, first, last, window):
+    """Whether a window is two places long and all of it inside: then loops cost more than it."""
+    return window == 2 and start == first and last - first == 2
+
+
+@inlined
+def _taken(v, best, gradient):
+    """(what v takes of a window's gradient, what is left of it for those behind)."""
+    zero = type(v)(0)
+    return (gradient, zero) if v == best or v != v else (zero, gradient)
+
+
+@inlined
+def _larger(best, v):
+    """The larger one; NaN if either is."""
+    return v if v > best or v != v else best
+
+
 @kernel("T* T*" + SIZES, T="f4 f8", registers=64)
 def _max_pool(
     x, y, count, height, width, channels, out_h, out_w, r, s,
@@ -61,18 +98,23 @@ def _max_pool(
     if i < count:
         rows, q, c = split(i, out_w, channels)
         n, p = quotient(rows, out_h), remainder(rows, out_h)
-        _, first, last = inside(p, sh, top, r, height)
-        _, start, stop = inside(q, sw, left, s, width)
+        h_start, first, last = inside(p, sh, top, r, height)
+        w_start, start, stop = inside(q, sw, left, s, width)
         best = type(x[0])(-math.inf)
-        h = first
-        while h < last:
-            at = pixel(n, h, start, height, width, channels) + c
-            for _ in range(start, stop):
-                v = x[at]
-                best = v if v > best or v != v else best
-                at += channels
-            h += 1
-        y[i] = best
+        at = pixel(n, first, start, height, width, channels) + c
+        row = mul32(width, channels)
+        if is_plain(h_start, first, last, r) and is_plain(w_start, start, stop, s):
+            best = _larger(_larger(x[at], best), x[at + channels])
+            at += row
+            y[i] = _larger(_larger(best, x[at]), x[at + channels])
+        else:
+            for _ in range(first, last):
+                to = at
+                for _ in range(start, stop):
+                    best = _larger(best, x[to])
+                    to += channels
+                at += row
+            y[i] = best
 
 
 @inlined
@@ -118,6 +160,42 @@ def _max_pool_grad(
                 q += 1
             p += 1
         dx[i] = total
+
+
+@kernel("T* T* T* T*" + SIZES, T="f4 f8", registers=64)
+def _max_pool_grad_apart(
+    dy, x, y, dx, count, height, width, channels, out_h, out_w, r, s,
+    sh, sw, top, left
+):  # fmt: skip
+    """The same where windows stand side by side: one thread has a window, and reads x once."""
+    i = grid_index()
+    if i < count:
+        rows, q, c = split(i, out_w, channels)
+        n, p = quotient(rows, out_h), remainder(rows, out_h)
+        first, last = owned(p, out_h, sh, top, height)
+        start, stop = owned(q, out_w, sw, left, width)
+        h_start, _, bottom = inside(p, sh, top, r, height)
+        w_start, _, right = inside(q, sw, left, s, width)
+        best, left_over = y[i], dy[i]
+        zero = type(best)(0)
+        at = pixel(n, first, start, height, width, channels) + c
+        row = mul32(width, channels)
+        if is_plain(h_start, first, last, r) and is_plain(w_start, start, stop, s):
+            dx[at], left_over = _taken(x[at], best, left_over)
+            dx[at + channels], left_over = _taken(x[at + channels], best, left_over)
+            at += row
+            dx[at], left_over = _taken(x[at], best, left_over)
+            dx[at + channels], left_over = _taken(x[at + channels], best, left_over)
+        else:
+            for h in range(first, last):
+                to = at
+                for w in range(start, stop):
+                    value, rest = _taken(x[to], best, left_over)
+                    is_in = h < bottom and w < right
+                    dx[to] = value if is_in else zero
+                    left_over = rest if is_in else left_over
+                    to += channels
+                at += row
 
 
 @kernel("T* T*" + SIZES, T="f4 f8", registers=64)
@@ -174,6 +252,11 @@ def max_pool2d(x, geometry):
 
 def max_pool2d_grad_input(dy, x, y, geometry):
     """Each dy added to the first place (row by row) of its window where x is the maximum y."""
+    if side_by_side(geometry) and dy.size:
+        dx = memory.empty(x.shape, x.dtype)
+        numbers = window_numbers(x.shape, geometry)
+        launch(_max_pool_grad_apart, blocks_for(y.size), dy, x, y, dx, y.size, *numbers)
+        return dx
     return _gather(_max_pool_grad, (dy, x, y), x.shape, geometry)
 
 

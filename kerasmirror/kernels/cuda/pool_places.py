@@ -11,19 +11,36 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import cuda
+from numba import cuda, int32
 
 from . import memory, random, reduce_kernels
 from .blocks import column_of, lane_of, plan, shared_like, step_of
-from .indices import grid_index, quotient, remainder
-from .kernel import kernel
+from .indices import grid_index, mul32, quotient, remainder
+from .kernel import inlined, kernel
 from .launch import blocks_for, launch
 from .philox import kept
-from .pool import SIZES, inside, pixel, reached, split, window_numbers
+from .pool import (
+    SIZES,
+    inside,
+    is_plain,
+    owned,
+    pixel,
+    reached,
+    side_by_side,
+    split,
+    window_numbers,
+)
 
 __all__ = ["max_pool2d_places", "max_pool2d_places_grad_input"]
 
 NOWHERE = 0
+
+
+@inlined
+def _next(best, place, v, number):
+    """The larger of `best` and v, and its place."""
+    larger = v > best or (v != v and best == best)
+    return (v, number) if larger else (best, place)
 
 
 @kernel("T* T* u1* u4*" + SIZES + " i4 i4 i8 T", T="f4 f8", registers=64)
@@ -42,17 +59,23 @@ def _max_pool_places(
         place = NOWHERE
         if first < last and start < stop:
             place = (first - h_start) * s + start - w_start + 1
-        h = first
-        while h < last:
-            at = pixel(n, h, start, height, width, channels) + c
-            number = (h - h_start) * s + start - w_start + 1
-            for _ in range(start, stop):
-                v = x[at]
-                if v > best or (v != v and best == best):
-                    best, place = v, number
-                at += channels
-                number += 1
-            h += 1
+        at = pixel(n, first, start, height, width, channels) + c
+        row = mul32(width, channels)
+        if is_plain(h_start, first, last, r) and is_plain(w_start, start, stop, s):
+            best, place = x[at], 1
+            best, place = _next(best, place, x[at + channels], 2)
+            at += row
+            best, place = _next(best, place, x[at], 3)
+            best, place = _next(best, place, x[at + channels], 4)
+        else:
+            for h in range(first, last):
+                to = at
+                number = (h - h_start) * s + start - w_start + 1
+                for _ in range(start, stop):
+                    best, place = _next(best, place, x[to], number)
+                    to += channels
+                    number += 1
+                at += row
         alive = best > zero or relu == 0
         if drop:
             # Four threads make the same words: arithmetic is not what they wait for.
@@ -84,6 +107,41 @@ def _max_pool_places_grad(
                 number -= sw
             p += 1
         dx[i] = total
+
+
+@kernel("T* u1* T*" + SIZES + " T", T="f4 f8", registers=64)
+def _max_pool_places_grad_apart(
+    dz, places, dx, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left, scale
+):  # fmt: skip
+    """The same where windows stand side by side: one thread has a window."""
+    i = grid_index()
+    if i < count:
+        rows, q, c = split(i, out_w, channels)
+        n, p = quotient(rows, out_h), remainder(rows, out_h)
+        first, last = owned(p, out_h, sh, top, height)
+        start, stop = owned(q, out_w, sw, left, width)
+        h_start, _, _ = inside(p, sh, top, r, height)
+        w_start, _, right = inside(q, sw, left, s, width)
+        place, value = int32(places[i]), dz[i] * scale
+        zero = type(value)(0)
+        at = pixel(n, first, start, height, width, channels) + c
+        row = mul32(width, channels)
+        if is_plain(h_start, first, last, r) and is_plain(w_start, start, stop, s):
+            dx[at] = value if place == 1 else zero
+            dx[at + channels] = value if place == 2 else zero
+            at += row
+            dx[at] = value if place == 3 else zero
+            dx[at + channels] = value if place == 4 else zero
+        else:
+            for h in range(first, last):
+                to = at
+                number = (h - h_start) * s + start - w_start + 1
+                for w in range(start, stop):
+                    # Behind the window's end in a row, numbers are those of the next row.
+                    dx[to] = value if number == place and w < right else zero
+                    number += 1
+                    to += channels
+                at += row
 
 
 @kernel("T* u1* T* i4 i4 i4 i4 i4 T", T="f4 f8", registers=64)
@@ -142,7 +200,11 @@ def max_pool2d_places_grad_input(dz, places, x_shape, geometry, rate=0.0):
     dx = memory.empty(x_shape, dz.dtype)
     scale = 1.0 / (1.0 - rate)
     numbers = window_numbers(x_shape, geometry)
-    launch(_max_pool_places_grad, blocks_for(dx.size), dz, places, dx, dx.size, *numbers, scale)
+    if side_by_side(geometry):
+        chosen, count = _max_pool_places_grad_apart, dz.size
+    else:
+        chosen, count = _max_pool_places_grad, dx.size
+    launch(chosen, blocks_for(count), dz, places, dx, count, *numbers, scale)
     channels = x_shape[3]
     by = plan(1, dz.size // channels, channels)
     sums = memory.empty((by.parts, channels), dz.dtype)

@@ -10,6 +10,9 @@ GEOMETRIES = [
     ((7, 6), (3, 2), (2, 1), "same"),
     ((5, 5), (3, 3), (1, 1), "same"),
     ((7, 8), (2, 2), (3, 3), "valid"),
+    ((7, 8), (2, 3), (2, 3), "same"),
+    ((8, 10), (3, 4), (3, 4), "valid"),
+    ((1, 3), (2, 2), (2, 2), "same"),
     ((3, 2), (4, 5), (2, 2), "same"),
     ((2, 2), (3, 3), (1, 1), "valid"),
 ]
@@ -74,6 +77,15 @@ def test_the_sums_for_the_bias_come_together_from_parts(same, cpu, threads):
     dz = rng.normal(size=(1, 20, 17, 3)).astype("float32")
     _, places = cpu.max_pool2d_places(x, geometry, True, None, 0.0)
     same("max_pool2d_places_grad_input", dz, places, x.shape, geometry)
+
+
+def test_a_window_that_begins_before_the_image(same, cpu):
+    geometry = PoolGeometry((2, 2), (2, 2), ((1, 0), (1, 0)), (1, 1))
+    x, dy = np.arange(12, dtype="float32").reshape(1, 2, 2, 3), np.ones((1, 1, 1, 3), "float32")
+    same("max_pool2d_grad_input", dy, x, cpu.max_pool2d(x, geometry), geometry, exact=True)
+    _, places = cpu.max_pool2d_places(x, geometry)
+    same("max_pool2d_places", x, geometry, exact=True)
+    same("max_pool2d_places_grad_input", dy, places, x.shape, geometry, exact=True)
 
 
 def test_pooling_of_no_images(same):
