@@ -224,9 +224,8 @@ def _chosen(condition, x1, x2):
     return x1 if condition != 0 else x2
 
 
-_where = formulas.make_kernels(
-    "where", ["u1", "T", "T"], "T", ("u1", "u2", "u4", "u8"), (1, 2), 0, inlined(_chosen)
-)
+_WHERE = formulas.Form("where", ("u1", "T", "T"), "T", ("u1", "u2", "u4", "u8"), (1, 2), 0)
+_where = formulas.make_kernels(_WHERE, inlined(_chosen))
 
 
 def where(condition, x1, x2):

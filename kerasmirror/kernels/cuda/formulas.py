@@ -40,6 +40,10 @@ _TYPES = dict.fromkeys(_of(_WHOLE), "f4 f8 i4 i8")
 _TYPES.update(dict.fromkeys(_of(_BITS), "u1 i4 i8"))
 _TYPES.update(dict.fromkeys(_of(f"{_COMPARED} {_LOGIC}"), "u1 i4 i8 f4 f8"))
 
+# Of float32 beyond 1e5 libdevice divides by pi with 160 bits, which it keeps on the stack, and ends
+# with two operations on float64 for each element: a path that ordinary numbers do not take.
+_PERIODIC = {name + end for name in ("sin", "cos", "tan") for end in ("", "_grad")}
+
 _FLAT = """\
 def {name}({xs}, y{singles}, n):
     i = add32(mul32(cuda.blockIdx.x, {tile}), cuda.threadIdx.x)
@@ -49,7 +53,7 @@ def {name}({xs}, y{singles}, n):
 {stores}
 """
 _BROADCAST = """\
-def {name}({xs}, y{singles}, n, deep, d1, d2, d3, {strides}):
+def {name}_broadcast({xs}, y{singles}, n, deep, d1, d2, d3, {strides}):
     i = grid_index()
     if i < n:
         at = places(i, deep, d1, d2, d3)
@@ -75,11 +79,25 @@ _TYPES[whole_power] = "i4 i8"
 
 
 class Kernels(NamedTuple):
-    """A formula's kernels, and for which types (codes of kernel.py) they are."""
+    """A formula's kernels; `broadcast` is None for a formula of one array."""
 
     flat: Kernel
     broadcast: Kernel | None
-    types: tuple[str, ...]
+
+
+class Form(NamedTuple):
+    """What kernels are made of a formula: `result` and `words` are types, "T" one of `codes`.
+
+    `words` are the arrays', `singles` those of them in whose place a number may be; after them the
+    formula takes so many `numbers`.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    result: str
+    codes: tuple[str, ...]
+    singles: tuple[int, ...]
+    numbers: int
 
 
 _made = {}
@@ -88,12 +106,20 @@ _made = {}
 def kernels_of(formula, arrays, numbers=0):
     """The Kernels of a formula of so many arrays and, after them, numbers of their dtype.
 
-    The arguments of a NumPy ufunc and of `where` may be single numbers (`singles_of`): the kernels
-    take one for each argument, and bits that say which of them count.
+    The arguments of a NumPy ufunc may be single numbers (`takes_singles`): the kernels take one for
+    each argument, and bits that say which of them count.
     """
     key = formula, arrays, numbers
     if key not in _made:
-        _made[key] = _make(formula, arrays, numbers)
+        form = Form(
+            formula.__name__,
+            ("T",) * arrays,
+            "u1" if formula in BOOLEAN else "T",
+            types_of(formula),
+            tuple(range(arrays)) if takes_singles(formula, arrays) else (),
+            numbers,
+        )
+        _made[key] = make_kernels(form, compiled_formula(formula))
     return _made[key]
 
 
@@ -107,64 +133,36 @@ def takes_singles(formula, arrays):
     return arrays == 2 and (formula in UFUNCS or formula is whole_power)
 
 
-def _make(formula, arrays, numbers):
-    return make_kernels(
-        formula.__name__,
-        ["T"] * arrays,
-        "u1" if formula in BOOLEAN else "T",
-        types_of(formula),
-        range(arrays) if takes_singles(formula, arrays) else (),
-        numbers,
-        compiled_formula(formula),
-    )
-
-
-def make_kernels(name, words, result, codes, single, numbers, formula):
-    """Kernels of a compiled formula; `words`: of its arrays, `single`: which may be numbers."""
-    arrays = len(words)
-    xs = [f"x{j}" for j in range(arrays)]
-    singles = [f"v{j}" for j in single]
-    more = [*singles, *(["given"] if singles else []), *(f"p{j}" for j in range(numbers))]
+def make_kernels(form, formula):
+    """The Kernels of a Form of a compiled formula."""
+    arrays = len(form.words)
+    parameters = "".join(f", p{j}" for j in range(form.numbers))
+    singles = [f"v{j}" for j in form.singles] + (["given"] if form.singles else [])
     shared = {
-        "xs": ", ".join(xs),
-        "singles": "".join(f", {item}" for item in more),
+        "name": f"_map_{form.name}",
+        "xs": ", ".join(f"x{j}" for j in range(arrays)),
+        "singles": "".join(f", {item}" for item in singles) + parameters,
     }
-    parameters = "".join(f", p{j}" for j in range(numbers))
     flat = _FLAT.format(
-        name=f"_map_{name}",
         tile=_BLOCK * PER_THREAD,
         indices="\n".join(
             f"    i{k} = min32(add32(i, {_BLOCK * k}), last)" for k in range(PER_THREAD)
         ),
-        loads="\n".join(_flat_loads(j, j in single) for j in range(arrays)),
+        loads="\n".join(_flat_loads(j, j in form.singles) for j in range(arrays)),
         stores="\n".join(_flat_store(k, arrays, parameters) for k in range(PER_THREAD)),
         **shared,
     )
-    made = [_compiled(flat, f"_map_{name}", formula, words, result, codes, single, numbers, "")]
-    if arrays > 1:
-        strides = [f"s{j}{axis}" for j in range(arrays) for axis in range(4)]
-        broadcast = _BROADCAST.format(
-            name=f"_map_{name}_broadcast",
-            strides=", ".join(strides),
-            loads="\n".join(_broadcast_load(j, j in single) for j in range(arrays)),
-            values=", ".join(f"a{j}" for j in range(arrays)) + parameters,
-            **shared,
-        )
-        plan = " i4" * (4 + len(strides))
-        made.append(
-            _compiled(
-                broadcast,
-                f"_map_{name}_broadcast",
-                formula,
-                words,
-                result,
-                codes,
-                single,
-                numbers,
-                plan,
-            )
-        )
-    return Kernels(made[0], made[1] if arrays > 1 else None, codes)
+    made = _compiled(flat, form, formula, "")
+    if arrays == 1:
+        return Kernels(made, None)
+    strides = [f"s{j}{axis}" for j in range(arrays) for axis in range(4)]
+    broadcast = _BROADCAST.format(
+        strides=", ".join(strides),
+        loads="\n".join(_broadcast_load(j, j in form.singles) for j in range(arrays)),
+        values=", ".join(f"a{j}" for j in range(arrays)) + parameters,
+        **shared,
+    )
+    return Kernels(made, _compiled(broadcast, form, formula, " i4" * (4 + len(strides))))
 
 
 def _flat_loads(j, may_be_single):
@@ -194,16 +192,19 @@ def _broadcast_load(j, may_be_single):
     return f"        a{j} = {load}"
 
 
-def _compiled(source, name, formula, words, result, codes, single, numbers, plan):
+def _compiled(source, form, formula, plan):
+    """The Kernel of a source; `plan`: what it takes beside arrays, numbers and the size."""
     scope = {"__name__": __name__, "formula": formula, **_SCOPE}
     exec(compile(source, __file__, "exec"), scope)  # noqa: S102 - our own template
     templates = []
-    for code in codes:
+    for code in form.codes:
         number = {"u1": "u4", "u2": "u4"}.get(code, code)
-        pointers = [f"{word}*".replace("T", code) for word in [*words, result]]
-        more = [number] * len(single) + (["i4"] if single else []) + [number] * numbers
-        templates.append(" ".join([*pointers, *more, "i4"]) + plan)
-    return kernel(*templates, block=_BLOCK)(scope[name])
+        pointers = [f"{word}*".replace("T", code) for word in [*form.words, form.result]]
+        singles = [number] * len(form.singles) + (["i4"] if form.singles else [])
+        templates.append(" ".join([*pointers, *singles, *[number] * form.numbers, "i4"]) + plan)
+    budget = {"stack": 32, "doubles": 3 * PER_THREAD} if form.name in _PERIODIC else {}
+    name = f"_map_{form.name}" + ("_broadcast" if plan else "")
+    return kernel(*templates, block=_BLOCK, **budget)(scope[name])
 
 
 @inlined
