@@ -146,7 +146,8 @@ def _penalty(k, x, *, l1, l2):
             dx += np.sign(x) * (dy * x.dtype.type(l1))
         return (narrowed(dx, dtype),)
 
-    return narrowed(np.asarray(total), dtype), backward
+    y = total if hasattr(total, "to_host") else np.asarray(total)
+    return narrowed(y, dtype), backward
 
 
 @primitive("mean_cosine", spec=_scalar_spec, tangent=tangents.reducing(lambda options: None))

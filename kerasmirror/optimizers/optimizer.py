@@ -502,7 +502,8 @@ class Optimizer(TracksItself):
         rate = self._learning_rate
         if isinstance(rate, Variable):
             return rate.data.item()
-        return float(np.asarray(_raw(self.learning_rate), config.floatx()))
+        with device(CPU):  # a schedule's few numbers
+            return float(np.asarray(_raw(self.learning_rate), config.floatx()))
 
     # Saving
 

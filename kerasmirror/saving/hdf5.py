@@ -15,6 +15,7 @@ import os
 import ml_dtypes
 import numpy as np
 
+from kerasmirror.core.device import host
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable
 from kerasmirror.saving.atomic import replacing
@@ -254,6 +255,6 @@ class NewVariables:
 
     def __setitem__(self, key, value):
         array = value.data if isinstance(value, (Tensor, Variable)) else np.asarray(value)
-        dataset = self._group().create_dataset(key, data=np.asarray(array))
+        dataset = self._group().create_dataset(key, data=np.asarray(host(array)))
         if array.dtype == ml_dtypes.bfloat16:
             dataset.attrs["dtype"] = "bfloat16"

@@ -54,7 +54,7 @@ def write_variables(group, variables):
         names.append(name)
     write_names(group, "weight_names", names)
     for name, variable in zip(names, variables, strict=True):
-        dataset = group.create_dataset(name, data=np.asarray(variable.data))
+        dataset = group.create_dataset(name, data=variable.numpy())
         if variable.dtype == "bfloat16":
             dataset.attrs["dtype"] = "bfloat16"
 

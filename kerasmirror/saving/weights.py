@@ -10,10 +10,9 @@ import io
 import os
 import warnings
 
-import numpy as np
-
 from kerasmirror._export import export, lookup
 from kerasmirror.core.console import ask_to_proceed_with_overwrite
+from kerasmirror.core.device import copied
 from kerasmirror.saving import shards
 from kerasmirror.saving.archive import WEIGHTS_NAME, checked_archive, read_member
 from kerasmirror.saving.hdf5 import NewVariables, StoredVariables, checked_file, new_file
@@ -333,7 +332,7 @@ def _apply(found, model, skip_mismatch):
     failures = {}
     before = []
     for saveable, store in found.values():
-        values = [(variable, np.array(variable.data)) for variable in variables_of(saveable)]
+        values = [(variable, copied(variable.data)) for variable in variables_of(saveable)]
         try:
             saveable.load_own_variables(store)
         except Exception as error:  # noqa: BLE001 - a user's method may raise whatever it likes

@@ -307,7 +307,7 @@ def outputs(model, x, options, eager):
     settled = nests.arrays_in(x)
     if settled is None:
         return None
-    if GPU.used and not all([type(array) is np.ndarray for array in settled[0]]):
+    if GPU.used and (graphs.on_gpu() or any([type(x) is not np.ndarray for x in settled[0]])):
         return graphs.forward(programs, model, *settled, options, eager) if tape is None else None
     if tape is None:
         return programs.forward(model, *settled, options, eager)
