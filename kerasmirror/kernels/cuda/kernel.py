@@ -33,7 +33,7 @@ _NUMBERS = {
     "u4": types.uint32,
     "u8": types.uint64,
 }
-_BUDGETS = ("registers", "shared", "ffma", "stack", "doubles")
+_BUDGETS = ("registers", "shared", "ffma", "stack", "doubles", "capability")
 # How a number lies in its eight bytes of the arguments' table.
 _FORMATS = {"f4": "f4x", "f8": "d", "i4": "i4x", "i8": "q", "u4": "I4x", "u8": "Q"}
 # Of an array's dtype: halves are words of two bytes, which kernels widen themselves (half.py).
@@ -65,7 +65,8 @@ class Kernel:
     the registers of a thread). `registers`, `shared` (bytes) are its budgets and `ffma` the least
     share of multiply-adds in its innermost loop. `stack` (bytes) and `doubles` (instructions on
     float64) are what a thread may have where all arguments are narrower: nothing, for both are slow
-    on a GPU. The tests hold all of these. `traffic` is what it does for each item, for estimates of
+    on a GPU. The tests hold all of these. `capability` is the least compute capability that has its
+    instructions, where not all have. `traffic` is what it does for each item, for estimates of
     its time: "2r 1w 3f" are two values read, one written, three operations.
     """
 
@@ -85,6 +86,7 @@ class Kernel:
         self.ffma = budget.get("ffma")
         self.stack = budget.get("stack", 0)
         self.doubles = budget.get("doubles", 0)
+        self.capability = budget.get("capability", (0, 0))
         self.traffic = {word[-1]: int(word[:-1]) for word in traffic.split()}
         self.loaded = {}  # by the arrays' types: what launch.py made of it for the device
         KERNELS.append(self)

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("numba.cuda.compiler", reason="needs the package numba-cuda")
 
 from kerasmirror.kernels.cuda import load, static
-from kerasmirror.kernels.cuda.kernel import KERNELS
+from kerasmirror.kernels.cuda.kernel import KERNELS, Kernel
 
 if static.missing():
     pytest.skip(static.missing(), allow_module_level=True)
@@ -34,7 +34,8 @@ def described(form):
 
 @functools.cache
 def gathered(which, capability):
-    static.gather({"first": FIRST, "rest": REST, "all": ALL}[which], capability)
+    forms = {"first": FIRST, "rest": REST, "all": ALL}[which]
+    static.gather([form for form in forms if capability >= form[0].capability], capability)
 
 
 def widths(signature):
@@ -85,8 +86,18 @@ def test_its_other_types_do(form):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("capability", OTHERS, ids=lambda c: f"sm_{c[0]}{c[1]}")
-@pytest.mark.parametrize("form", ALL, ids=described)
+@pytest.mark.parametrize(
+    "form, capability",
+    [
+        (form, capability)
+        for capability in OTHERS
+        for form in ALL
+        if capability >= form[0].capability
+    ],
+    ids=lambda value: (
+        described(value) if isinstance(value[0], Kernel) else f"sm_{value[0]}{value[1]}"
+    ),
+)
 def test_it_does_on_other_generations(form, capability):
     gathered("all", capability)
     assert faults(*form, static.facts_of(*form, capability)) == []
