@@ -15,9 +15,9 @@ from .gemm_kernels import (
     BIAS,
     RELU,
     SUMS_KERNELS,
-    TILE_KERNELS,
     add_slabs,
 )
+from .gemm_plan import plan_of
 from .launch import blocks_for, launch, unsupported
 
 __all__ = [
@@ -27,19 +27,29 @@ __all__ = [
     "dense_grad_kernel",
     "dense_grad_kernel_bias",
     "matmul",
+    "set_tensor_cores",
 ]
 
 _MOST_MATRICES = 65535  # in the third axis of a grid
-_STEP = 16  # k, a multiple of the tiles' steps
-_LEAST_SLAB = 64  # k
-_MOST_SLABS = 128  # of all matrices
-# By a tile's edge: the part of the peak that its kernel may reach, the blocks that fit on a
-# multiprocessor, the k of a step.
-_REACHED = {128: 0.85, 64: 0.7, 32: 0.4}
-_RESIDENT = {128: 2, 64: 4, 32: 8}
-_DEPTH = {128: 8, 64: 16, 32: 16}
-_LATENCY = 600  # cycles from asking for values in memory to having them in a tile
-_LAUNCH = 3000  # cycles that another kernel takes to start and to end
+_TENSOR_CORE_CAPABILITY = (8, 0)
+
+_tensor_cores = False
+
+
+def set_tensor_cores(enabled):
+    """Whether float32 products may be made of factors rounded to TF32 (10 bits after the point).
+
+    Off at first. It takes many times less, and results differ by about 1e-4 of the largest.
+    Raises: ValueError where the card has no tensor cores for it (compute capability 8.0).
+    """
+    global _tensor_cores
+    on = device.current()
+    if enabled and on.capability < _TENSOR_CORE_CAPABILITY:
+        raise ValueError(
+            "set_tensor_cores: `enabled` must be False on a GPU of compute capability below 8.0. "
+            f"Received: enabled={enabled}, on {on.title} ({on.capability[0]}.{on.capability[1]})"
+        )
+    _tensor_cores = bool(enabled)
 
 
 def dense(x, w, bias=None, activation="linear"):
@@ -132,8 +142,8 @@ def _into(c, a, b, m, n, k, layout, batch=1, a_step=0, b_step=0, bias=None, relu
     if (a.code, b.code) not in (("f4", "f4"), ("f8", "f8")):
         raise NotImplementedError(unsupported("matmul", (a.code, b.code)))
     aligned = not (a.address | b.address) % 16
-    edge, aligned, blocks, slabs, length = _plan(
-        a.code, m, n, k, batch, layout, aligned, device.current().multiprocessors
+    kernel, blocks, slabs, length = plan_of(
+        a.code, m, n, k, batch, layout, aligned, _tensor_cores, device.current().multiprocessors
     )
     whole = c if slabs == 1 else memory.empty((batch * slabs, m, n), a.dtype)
     flags = end if slabs == 1 else 0
@@ -143,7 +153,7 @@ def _into(c, a, b, m, n, k, layout, batch=1, a_step=0, b_step=0, bias=None, relu
     for first in range(0, batch, most):
         count = min(most, batch - first)
         launch(
-            TILE_KERNELS[a.code, edge, aligned, layout],
+            kernel,
             (blocks, 1, count * slabs),
             a.view_at(first * a_step, (1,)) if first else a,
             b.view_at(first * b_step, (1,)) if first else b,
@@ -153,47 +163,6 @@ def _into(c, a, b, m, n, k, layout, batch=1, a_step=0, b_step=0, bias=None, relu
         )  # fmt: skip
     if slabs > 1:
         launch(add_slabs, blocks_for(c.size), whole, bias, c, c.size, n, m * n, slabs, end)
-
-
-@functools.lru_cache(maxsize=4096)
-def _plan(code, m, n, k, batch, layout, aligned, multiprocessors):
-    """(edge of a tile, whether for aligned operands, tiles of c, slabs, k in a slab)."""
-    if (m if layout[0] == "t" else k) % 4 or (k if layout[1] == "t" else n) % 4:
-        aligned = False
-    edges = [(own_edge, own) for own_code, own_edge, own, _ in TILE_KERNELS if own_code == code]
-    _, edge, aligned, slabs = min(
-        (_cycles(m, n, k, batch, edge, slabs, multiprocessors), edge, own, slabs)
-        for edge, own in dict.fromkeys(edges)
-        if own <= aligned and not (aligned and (edge, True) in edges and not own)
-        for slabs in _slabs(k, batch)
-    )
-    # A slab of whole steps, so that what is aligned in one is in the next.
-    length = blocks_for(blocks_for(k, slabs), _STEP) * _STEP
-    blocks = blocks_for(m, edge) * blocks_for(n, edge)
-    return edge, aligned, blocks, blocks_for(k, length), length
-
-
-def _slabs(k, batch):
-    """The numbers of slabs to choose from."""
-    slabs = 1
-    while slabs == 1 or (slabs * _LEAST_SLAB <= k and slabs * batch <= _MOST_SLABS):
-        yield slabs
-        slabs *= 2
-
-
-def _cycles(m, n, k, batch, edge, slabs, multiprocessors):
-    """About how many cycles a product takes: by counting, there being nothing to measure on.
-
-    A multiprocessor does 128 multiply-adds in a cycle, of which a tile's kernel reaches a part;
-    a step of k takes at least the latency of memory; slabs are written, read and added.
-    """
-    blocks = batch * slabs * blocks_for(m, edge) * blocks_for(n, edge)
-    depth = blocks_for(k, slabs)
-    products = blocks_for(blocks, multiprocessors) * edge * edge * depth / (128 * _REACHED[edge])
-    waves = blocks_for(blocks, multiprocessors * _RESIDENT[edge])
-    steps = waves * (_LATENCY * depth / _DEPTH[edge] + 2 * _LATENCY)
-    slab_bytes = 8 * slabs * batch * m * n
-    return max(products, steps) + (slabs > 1) * (_LAUNCH + slab_bytes / (16 * multiprocessors))
 
 
 def bias_grad(dy):

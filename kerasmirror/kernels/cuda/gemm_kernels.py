@@ -1,5 +1,8 @@
 """c = relu(a b + bias) by tiles: the kernels, one for each size of tile, layout and dtype."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 from numba import cuda, int32, types, uint32
 
@@ -21,6 +24,7 @@ from .kernel import inlined, kernel
 ALIGNED_C, BIAS, RELU = 1, 2, 4
 _REALS = {"f4": types.float32, "f8": types.float64}
 _NUMBERS = {"f4": np.float32, "f8": np.float64}
+_RESERVED = 1024  # bytes of shared memory that a block has beside its own since Ampere
 _GROUP = 8  # rows of tiles whose blocks run at the same time: they share columns of b in the cache
 
 
@@ -40,34 +44,66 @@ def tile_column(number, across, down):
     return quotient(number - group * across * _GROUP, height)
 
 
-@inlined
-def finish(acc, bias, column, n, four, rows, columns, flags, zero, infinite):
-    """relu(acc + bias) of what a thread owns, each where the flags say so."""
-    lowest = zero if flags & RELU else -infinite
-    for g in range(columns // 4):
-        fill(four, 0, 4, zero)
-        if flags & BIAS:
-            fetch(four, 0, bias, column + 32 * g, int32(n - column - 32 * g), 0, zero)
-        for i in range(rows):
-            for u in range(4):
-                v = acc[i * columns + 4 * g + u] + four[u]
-                acc[i * columns + 4 * g + u] = lowest if v < lowest else v
+class Part(NamedTuple):
+    """What a thread does with a step's tiles and with its part of c.
+
+    `multiply(acc, sa, at_a, sb, at_b)` adds a step's products to the `owned` values in acc, reading
+    the tiles from `read_row(thread)` and `read_column(thread)` on. `prepare(registers)` is for
+    values on their way to a tile, `store(...)` writes the thread's part of the tile at (m0, n0).
+    """
+
+    owned: int
+    read_row: Callable
+    read_column: Callable
+    multiply: Callable
+    prepare: Callable
+    store: Callable
 
 
 @inlined
-def store_tile(c, m, n, at, row, column, acc, rows, columns, flags):
-    """What a thread owns, first at (row, column), into the matrix of n columns at c + at."""
-    for i in range(rows):
-        p = row + ((i & 3) + (i >> 2) * 16)
-        if p < m:
-            for g in range(columns // 4):
+def _as_they_are(registers):
+    pass
+
+
+def part_of(edge, rows, columns, depth):
+    """The Part of a thread that owns rows x columns values and multiplies them one by one."""
+
+    @inlined
+    def read_row(thread):
+        return first_row(thread, edge, rows, columns)
+
+    @inlined
+    def read_column(thread):
+        return first_column(thread, edge, columns)
+
+    @inlined
+    def store(c, bias, m, n, at, m0, n0, acc, four, flags, zero, infinite):
+        row = int32(m0 + first_row(cuda.threadIdx.x, edge, rows, columns))
+        column = int32(n0 + first_column(cuda.threadIdx.x, edge, columns))
+        lowest = zero if flags & RELU else -infinite
+        for g in range(columns // 4):
+            fill(four, 0, 4, zero)
+            if flags & BIAS:
                 q = column + 32 * g
-                left = int32(n - q)
-                put(c, at + p * n + q, acc, i * columns + 4 * g, left, flags & ALIGNED_C)
+                fetch(four, 0, bias, q, int32(n - q), 0, zero)
+            for i in range(rows):
+                for u in range(4):
+                    v = acc[i * columns + 4 * g + u] + four[u]
+                    acc[i * columns + 4 * g + u] = lowest if v < lowest else v
+        for i in range(rows):
+            p = row + ((i & 3) + (i >> 2) * 16)
+            if p < m:
+                for g in range(columns // 4):
+                    q = column + 32 * g
+                    left = int32(n - q)
+                    put(c, at + p * n + q, acc, i * columns + 4 * g, left, flags & ALIGNED_C)
+
+    multiply = multiplier(rows, columns, depth, edge + PADDING)
+    return Part(rows * columns, read_row, read_column, multiply, _as_they_are, store)
 
 
-def tile_kernel(code, edge, rows, columns, steps, layout, aligned, **budgets):
-    """The kernel for tiles of edge x edge, rows x columns of them for a thread, 8 * steps k.
+def tile_kernel(code, edge, steps, layout, aligned, part, kind="", **budgets):
+    """The kernel for tiles of edge x edge, in steps of 8 * steps k; `part` is a thread's.
 
     `layout` has "t" for an operand that lies with its axes exchanged, else "n": "nt" is a b'.
     `aligned`: the last axes of a and b are multiples of 4, all addresses of 16.
@@ -78,11 +114,11 @@ def tile_kernel(code, edge, rows, columns, steps, layout, aligned, **budgets):
     zero, infinite = _NUMBERS[code](0), _NUMBERS[code](np.inf)
     depth, stride = 8 * steps, edge + PADDING
     size = depth * stride
-    shared, owned, fetched = 2 * size, rows * columns, 4 * steps  # shapes have to be constants
+    owned, read_row, read_column, multiply, prepare, store = part
+    shared, fetched = 2 * size, 4 * steps  # shapes have to be constants
     quarter, shift = edge // 4, (edge // 4).bit_length() - 1
     # Whether a thread's 4 values are neighbours along the tile's edge, else along k.
     a_along, b_along = layout[0] == "t", layout[1] == "n"
-    multiply = multiplier(rows, columns, depth, stride)
 
     def gemm(a, b, bias, c, m, n, k, a_step, b_step, slabs, length, flags):
         sa = cuda.shared.array(shared, real, alignment=16)
@@ -112,8 +148,7 @@ def tile_kernel(code, edge, rows, columns, steps, layout, aligned, **budgets):
         a_apart, b_apart = m if a_along else 1, n if b_along else 1
         at_a = matrix * a_step + a_row * (1 if a_along else k) + (k0 + a_k) * a_apart
         at_b = matrix * b_step + b_column * (1 if b_along else k) + (k0 + b_k) * b_apart
-        row = first_row(thread, edge, rows, columns)
-        column = first_column(thread, edge, columns)
+        row, column = int32(read_row(thread)), int32(read_column(thread))
         a_left, b_left = int32(left - a_k), int32(left - b_k)
         fill(acc, 0, owned, zero)
 
@@ -133,19 +168,21 @@ def tile_kernel(code, edge, rows, columns, steps, layout, aligned, **budgets):
                 buffer = int32(size - buffer)
             if not more:
                 break
+            prepare(ga)
+            prepare(gb)
             hand_over(sa, buffer + to_a, ga, steps, a_along, stride)
             hand_over(sb, buffer + to_b, gb, steps, b_along, stride)
             cuda.syncthreads()
             started = True
 
-        row, column = int32(m0 + row), int32(n0 + column)
-        finish(acc, bias, column, n, ga, rows, columns, flags, zero, infinite)
         at = cuda.blockIdx.z * (m * n)
-        store_tile(c, m, n, at, row, column, acc, rows, columns, flags)
+        store(c, bias, m, n, at, m0, n0, acc, ga, flags, zero, infinite)
 
-    gemm.__name__ = f"_gemm_{edge}_{layout}" + ("" if aligned else "_any")
+    gemm.__name__ = f"_gemm_{edge}_{layout}{kind}"
     words = "T* T* T* T* i4 i4 i4 i4 i4 i4 i4 i4"
-    return kernel(words, block=2 * edge, T=code, shared=4 * size * int(code[1]), **budgets)(gemm)
+    return kernel(
+        words, block=2 * edge, T=code, shared=4 * size * int(code[1]) + _RESERVED, **budgets
+    )(gemm)
 
 
 # By the dtype's code, the tile's edge and whether it is for aligned operands: what a thread owns,
@@ -159,7 +196,14 @@ _SIZES = {
 }
 TILE_KERNELS = {
     (code, edge, aligned, layout): tile_kernel(
-        code, edge, rows, columns, steps, layout, aligned, **budgets
+        code,
+        edge,
+        steps,
+        layout,
+        aligned,
+        part_of(edge, rows, columns, 8 * steps),
+        "" if aligned else "_any",
+        **budgets,
     )
     for (code, edge, aligned), (rows, columns, steps, budgets) in _SIZES.items()
     for layout in ("nn", "tn", "nt")
@@ -215,7 +259,7 @@ def _sums_kernel(code):
         if thread < 1 << width and column < columns:
             sums[cuda.blockIdx.y * columns + column] = v
 
-    return kernel("T* T* i4 i4 i4 i4", T=code, shared=256 * int(code[1]))(column_sums)
+    return kernel("T* T* i4 i4 i4 i4", T=code, shared=256 * int(code[1]) + _RESERVED)(column_sums)
 
 
 SUMS_KERNELS = {code: _sums_kernel(code) for code in ("f4", "f8")}

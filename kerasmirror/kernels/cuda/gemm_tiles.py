@@ -24,8 +24,8 @@ PADDING = 4  # so that threads which store one row's 4 k meet other banks than t
 def _copied(context, builder, signature, args, count):
     """The `count` values at args' (y, i), of those at (x, j)."""
     kinds = signature.args
-    to = _place(context, builder, kinds[0], args[0], args[1], kinds[1])
-    source = _place(context, builder, kinds[2], args[2], args[3], kinds[3])
+    to = address_of(context, builder, kinds[0], args[0], args[1], kinds[1])
+    source = address_of(context, builder, kinds[2], args[2], args[3], kinds[3])
     if count == 1:
         builder.store(builder.load(source), to)
     else:
@@ -47,7 +47,8 @@ def copy4(typing_context, y, i, x, j):
     return types.void(y, i, x, j), functools.partial(_copied, count=4)
 
 
-def _place(context, builder, kind, value, index, index_kind):
+def address_of(context, builder, kind, value, index, index_kind):
+    """In intrinsics: the address of element `index` of a pointer or an array, of these types."""
     index = context.cast(builder, index, index_kind, types.int64)
     if isinstance(kind, types.Array):
         value = context.make_array(kind)(context, builder, value).data
@@ -120,17 +121,17 @@ def bring(registers, x, at, apart, left, inside, steps, along, aligned, zero):
     `aligned`: as for fetch, and what is not inside may be anything at all.
     """
     for s in range(steps):
-        place = at + 8 * s * apart
+        here = at + 8 * s * apart
         if aligned:
             if left > 8 * s:
-                copy4(registers, 4 * s, x, place)
+                copy4(registers, 4 * s, x, here)
             else:
                 fill(registers, 4 * s, 4, zero)
         elif along:
-            fetch(registers, 4 * s, x, place, inside if left > 8 * s else int32(0), False, zero)
+            fetch(registers, 4 * s, x, here, inside if left > 8 * s else int32(0), False, zero)
         else:
             fetch(
-                registers, 4 * s, x, place,
+                registers, 4 * s, x, here,
                 int32(left - 8 * s) if inside > 0 else int32(0), False, zero,
             )  # fmt: skip
 
@@ -157,14 +158,14 @@ def multiplier(rows, columns, depth, stride):
         def generate(context, builder, signature, args):
             kinds = signature.args
             zero = ir.Constant(ir.IntType(64), 0)
-            owned = _place(context, builder, kinds[0], args[0], zero, types.int64)
-            a = _place(context, builder, kinds[1], args[1], args[2], kinds[2])
-            b = _place(context, builder, kinds[3], args[3], args[4], kinds[4])
+            owned = address_of(context, builder, kinds[0], args[0], zero, types.int64)
+            a = address_of(context, builder, kinds[1], args[1], args[2], kinds[2])
+            b = address_of(context, builder, kinds[3], args[3], args[4], kinds[4])
             places = [_at(builder, owned, i) for i in range(rows * columns)]
             sums = [builder.load(place) for place in places]
             for k in range(depth):
-                of_a = _loaded(builder, a, k * stride, 16, rows)
-                of_b = _loaded(builder, b, k * stride, 32, columns)
+                of_a = _loaded_fours(builder, a, k * stride, 16, rows)
+                of_b = _loaded_fours(builder, b, k * stride, 32, columns)
                 products = [builder.fmul(x, y) for x in of_a for y in of_b]
                 sums = [builder.fadd(x, y) for x, y in zip(sums, products, strict=True)]
             for value, place in zip(sums, places, strict=True):
@@ -180,12 +181,18 @@ def _at(builder, pointer, i):
     return builder.gep(pointer, [ir.Constant(ir.IntType(64), i)])
 
 
-def _loaded(builder, pointer, first, apart, count):
+def loaded(builder, pointer, i):
+    """In intrinsics: the value at a pointer + i."""
+    return builder.load(_at(builder, pointer, i))
+
+
+def _loaded_fours(builder, pointer, first, apart, count):
     """`count` values in groups of 4, `apart` from each other, by 128-bit loads."""
     kind = ir.VectorType(pointer.type.pointee, 4).as_pointer()
     values = []
     for g in range(count // 4):
-        place = builder.bitcast(_at(builder, pointer, first + apart * g), kind)
-        four = builder.load(place, align=16)
+        four = builder.load(
+            builder.bitcast(_at(builder, pointer, first + apart * g), kind), align=16
+        )
         values += [builder.extract_element(four, ir.Constant(ir.IntType(32), u)) for u in range(4)]
     return values

@@ -12,6 +12,8 @@ import re
 
 import llvmlite.binding as llvm
 
+from . import tensor_core
+
 REGISTERS = [f"{kind}.{axis}" for kind in ("tid", "ctaid", "ntid", "nctaid") for axis in "xyz"]
 ENTRY = "emulated_entry"
 
@@ -79,6 +81,9 @@ def compile_kernel(kernel, signature):
     """(LLVM code for the CPU as bytes, the name of its entry) of a kernel."""
     modules, name = _lowered(kernel, signature)
     text = "\n".join(_for_cpu(module) for module in modules)
+    on_tensor_cores = tensor_core.replaced(text)
+    if on_tensor_cores != text:
+        text = on_tensor_cores + tensor_core.RUNTIME
     return (text + _RUNTIME + _rounded() + _registers() + _entry(name, signature)).encode(), ENTRY
 
 
