@@ -174,7 +174,7 @@ def _told(ptx, said, text):
         "registers": _number(r"Used (\d+) registers", said),
         "stack": _number(r"(\d+) bytes stack frame", said),
         "spilled": _number(r"(\d+) bytes spill stores", said),
-        "shared": _number(r"(\d+) bytes smem", said),
+        "shared": _shared(ptx),
         "parameters": _parameters(ptx),
         "doubles": sum(bool(_DOUBLE.match(word)) for word in instructions),
         "whole": _counted(instructions),
@@ -185,6 +185,14 @@ def _told(ptx, said, text):
 def _number(pattern, text):
     found = re.search(pattern, text)
     return int(found[1]) if found else 0
+
+
+def _shared(ptx):
+    """Bytes of a block's arrays; for some cards the assembler adds the system's part to them."""
+    end = 0
+    for alignment, size in re.findall(r"\.shared \.align (\d+) \.b8 [^\[;]+\[(\d+)\]", ptx):
+        end = -(-end // int(alignment)) * int(alignment) + int(size)
+    return end
 
 
 def _parameters(ptx):
