@@ -18,7 +18,7 @@ from kerasmirror._export import export
 from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import kernels_of, primitive
 from kerasmirror.core import checks, config, dtypes, seeds
-from kerasmirror.core.device import CPU, current_kernels, device, host
+from kerasmirror.core.device import CPU, contiguous, current_kernels, device, host
 from kerasmirror.core.names import auto_name, on_clear_session
 from kerasmirror.core.scopes import WRITES, in_symbolic_scope, name_scope
 from kerasmirror.core.symbolic import KerasTensor, standardize_shape
@@ -313,7 +313,7 @@ def _noise_shape(noise_shape, x, owner):
 def _dropout(k, x, *, pair, rate, noise_shape):
     def backward(dy, needs):
         # Linear in x, with the mask that the same seed gives again: nothing is kept.
-        return (k.dropout(np.ascontiguousarray(dy), pair, rate, noise_shape),)
+        return (k.dropout(contiguous(dy), pair, rate, noise_shape),)
 
     return k.dropout(x, pair, rate, noise_shape), backward
 

@@ -10,6 +10,7 @@ from kerasmirror._export import export
 from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks
+from kerasmirror.core.device import contiguous
 from kerasmirror.core.serialization import resolve, serialize_keras_object
 from kerasmirror.ops.nn.normalization import normalize
 from kerasmirror.ops.nn.precision import narrowed, widened
@@ -154,9 +155,9 @@ def _penalty(k, x, *, l1, l2):
 def _mean_cosine(k, x, *, axis, factor):
     dtype = x.dtype
     (x,) = widened(x)
-    rows = x if axis == 1 else np.ascontiguousarray(x.T)
+    rows = x if axis == 1 else contiguous(x.T)
     size = rows.shape[0]
-    products = k.matmul(rows, np.ascontiguousarray(rows.T))
+    products = k.matmul(rows, contiguous(rows.T))
     np.fill_diagonal(products, 0)
     pairs = size * (size - 1) / 2
     # One row alone has no pairs: 0 / 0 is NaN, as in Keras.
@@ -166,7 +167,7 @@ def _mean_cosine(k, x, *, axis, factor):
     def backward(dy, needs):
         # Each product stands twice, x_i x_j and x_j x_i.
         dx = k.matmul(np.sign(products), rows) * (widened(dy)[0] * 2 * scale)
-        return (narrowed(dx if axis == 1 else np.ascontiguousarray(dx.T), dtype),)
+        return (narrowed(dx if axis == 1 else contiguous(dx.T), dtype),)
 
     return narrowed(np.asarray(total), dtype), backward
 

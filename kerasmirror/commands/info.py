@@ -10,7 +10,6 @@ from kerasmirror.core.device import current_device
 from kerasmirror.kernels import cache, for_device, gpu
 from kerasmirror.version import KERAS_VERSION
 
-
 _GPU_PACKAGES = ("numba-cuda", "cuda-bindings", "nvidia-nvvm", "nvidia-nvjitlink")
 
 

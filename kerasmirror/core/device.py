@@ -158,6 +158,11 @@ def copied(array):
     return np.array(array) if isinstance(array, (np.ndarray, np.generic)) else array.copy()
 
 
+def contiguous(array):
+    """The array itself where its values lie side by side, as on a GPU they do; else a copy."""
+    return np.ascontiguousarray(array) if isinstance(array, np.ndarray) else array
+
+
 def address_of(array):
     """Where an array's memory begins."""
     return array.ctypes.data if isinstance(array, np.ndarray) else array.address

@@ -14,6 +14,7 @@ import numpy as np
 from kerasmirror._export import export
 from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
+from kerasmirror.core.device import contiguous
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.kernels import scalar
 from kerasmirror.ops import shapes
@@ -265,7 +266,7 @@ def _glu(k, x, *, axis):
 @_glu.forward
 def _glu_tangent(k, inputs, changes, y, *, axis):
     (a, b), (da, db) = (np.split(part, 2, axis=axis) for part in (inputs[0], changes[0]))
-    s = k.map_scalar(scalar.sigmoid, np.ascontiguousarray(b))
+    s = k.map_scalar(scalar.sigmoid, contiguous(b))
     return da * s + a * k.map_scalar(scalar.sigmoid_grad_from_output, s, db)
 
 

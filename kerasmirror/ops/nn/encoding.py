@@ -8,6 +8,7 @@ from kerasmirror._export import export
 from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks, dtypes
+from kerasmirror.core.device import contiguous
 from kerasmirror.ops import shapes
 from kerasmirror.ops.tensor import to_tensor
 
@@ -85,4 +86,4 @@ def _dense_one_hot(x, num_classes, axis, dtype):
     rows = np.flatnonzero((flat >= 0) & (flat < num_classes))
     y[rows, flat[rows]] = 1
     y = y.reshape(*x.shape, num_classes)
-    return y if axis == x.ndim else np.ascontiguousarray(np.moveaxis(y, -1, axis))
+    return y if axis == x.ndim else contiguous(np.moveaxis(y, -1, axis))

@@ -12,6 +12,7 @@ from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks
 from kerasmirror.core.config import standardize_data_format
+from kerasmirror.core.device import contiguous
 from kerasmirror.ops.numpy.elementwise import log10, multiply, square, subtract
 from kerasmirror.ops.numpy.reduction import mean
 from kerasmirror.ops.numpy.shape import reshape, transpose
@@ -181,7 +182,7 @@ def _image_of(x, size, window, places):
     y = np.zeros((n, channels, size[0] + 2 * pad_r, size[1] + 2 * pad_s), x.dtype)
     for r, s, rows, columns in _taps(window, places):
         y[:, :, rows, columns] += x[:, :, r, s]
-    return np.ascontiguousarray(y[:, :, pad_r : pad_r + size[0], pad_s : pad_s + size[1]])
+    return contiguous(y[:, :, pad_r : pad_r + size[0], pad_s : pad_s + size[1]])
 
 
 def _unfold_spec(x, *, window):

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
+from kerasmirror.core.device import contiguous
 from kerasmirror.ops.nn.dense import affine, windowed_tangent
 from kerasmirror.ops.nn.pool import max_pool_tangent
 
@@ -58,7 +57,7 @@ def max_pool_dropout(k, x, *, pool, pair=None, rate=0.0, keep=True, flat=False):
 
 def _dropped(k, dy, pair, rate):
     """The change behind dropout, whose mask the same seed gives again."""
-    return k.dropout(np.ascontiguousarray(dy), pair, rate, None) if rate else dy
+    return k.dropout(contiguous(dy), pair, rate, None) if rate else dy
 
 
 @max_pool_dropout.forward

@@ -15,6 +15,7 @@ from kerasmirror._export import export
 from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import config
+from kerasmirror.core.device import contiguous
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.kernels import scalar
@@ -163,11 +164,11 @@ def _rows_spec(target, output, *, axis, epsilon=None):
 
 
 def _axis_last(x, axis):
-    return x if axis == x.ndim - 1 else np.ascontiguousarray(np.moveaxis(x, axis, -1))
+    return x if axis == x.ndim - 1 else contiguous(np.moveaxis(x, axis, -1))
 
 
 def _axis_back(x, axis):
-    return x if axis == x.ndim - 1 else np.ascontiguousarray(np.moveaxis(x, -1, axis))
+    return x if axis == x.ndim - 1 else contiguous(np.moveaxis(x, -1, axis))
 
 
 _by_rows = tangents.reducing(lambda options: options.get("axis", -1))

@@ -14,6 +14,7 @@ from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.broadcasting import sum_to_shape
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import config
+from kerasmirror.core.device import contiguous
 from kerasmirror.ops import shapes
 from kerasmirror.ops.nn.precision import narrowed, same_float_dtype, widened
 from kerasmirror.ops.tensor import float_tensor
@@ -95,11 +96,11 @@ def batch_normalization(x, mean, variance, axis, offset=None, scale=None, epsilo
 
 
 def _channels_last(x, axis):
-    return x if axis == x.ndim - 1 else np.ascontiguousarray(np.moveaxis(x, axis, -1))
+    return x if axis == x.ndim - 1 else contiguous(np.moveaxis(x, axis, -1))
 
 
 def _channels_at(y, axis):
-    return y if axis == y.ndim - 1 else np.ascontiguousarray(np.moveaxis(y, -1, axis))
+    return y if axis == y.ndim - 1 else contiguous(np.moveaxis(y, -1, axis))
 
 
 @primitive("batch_norm", spec=shapes.same)

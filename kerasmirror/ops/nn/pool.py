@@ -14,6 +14,7 @@ from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks
 from kerasmirror.core.config import standardize_data_format
+from kerasmirror.core.device import contiguous
 from kerasmirror.kernels.geometry import PoolGeometry, window_output
 from kerasmirror.ops.nn.layout import from_2d, to_2d
 from kerasmirror.ops.nn.precision import narrowed, widened
@@ -237,7 +238,7 @@ def _stretch_means(k, x, *, axis, size):
         dx = np.zeros_like(x)
         for stretch, part in zip(stretches, dy, strict=True):
             dx[stretch] += part / dx.dtype.type(stretch.stop - stretch.start)
-        return (narrowed(np.ascontiguousarray(np.moveaxis(dx, 0, axis)), dtype),)
+        return (narrowed(contiguous(np.moveaxis(dx, 0, axis)), dtype),)
 
     return narrowed(y, dtype), backward
 
@@ -256,7 +257,7 @@ def _stretch_maxima(k, x, *, axis, size):
             place = np.argmax(x[stretch], axis=0)[None]  # the first of several
             view = dx[stretch]
             np.put_along_axis(view, place, np.take_along_axis(view, place, 0) + part[None], 0)
-        return (narrowed(np.ascontiguousarray(np.moveaxis(dx, 0, axis)), dtype),)
+        return (narrowed(contiguous(np.moveaxis(dx, 0, axis)), dtype),)
 
     return y, backward
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import tree
+from kerasmirror.core.device import contiguous
 from kerasmirror.ops.nn.precision import narrowed, widened
 from kerasmirror.ops.numpy import elementwise, indexing, joining, shape
 
@@ -57,14 +58,14 @@ def recurrent(
     units = r.shape[0]
     width = units * GATES[cell]
     order = slice(None, None, -1 if backwards else 1)
-    rows = np.ascontiguousarray(x.transpose(1, 0, 2)[order]).reshape(steps * n, features)
+    rows = contiguous(x.transpose(1, 0, 2)[order]).reshape(steps * n, features)
     z = k.dense(rows, w, bias, "linear").reshape(steps, n, width)
     hs, cs = k.zeros((steps + 1, n, units), x.dtype), k.zeros((steps + 1, n, units), x.dtype)
     extra = k.zeros((steps, n, units), x.dtype)
     hs[0] = h
     if cell == "lstm":  # without a second state it stays 0
         cs[0] = c
-    off = None if mask is None else np.ascontiguousarray(~mask.T.astype(bool)[order])
+    off = None if mask is None else contiguous(~mask.T.astype(bool)[order])
     for t in range(steps):
         inner = k.dense(hs[t], r, recurrent_bias, "linear")
         k.recurrent_step(cell, z[t], inner, hs[t], cs[t], hs[t + 1], cs[t + 1], extra[t])
@@ -73,7 +74,7 @@ def recurrent(
             cs[t + 1][off[t]] = cs[t][off[t]]
     shown = None if off is None else _shown(off, zero_masked).astype(x.dtype)[..., None]
     outputs = hs[1:] if shown is None else hs[1:] * shown
-    y = np.ascontiguousarray(outputs.transpose(1, 0, 2)) if sequences else outputs[-1].copy()
+    y = contiguous(outputs.transpose(1, 0, 2)) if sequences else outputs[-1].copy()
 
     def backward(grads, needs):
         dy, dh, dc = (None if part is None else widened(part)[0] for part in grads)
@@ -90,7 +91,7 @@ def recurrent(
         for t in reversed(range(steps)):
             if dy is not None and (sequences or t == steps - 1):
                 dh = dh + (dy[t] if sequences else dy[0])
-            dh = np.ascontiguousarray(dh)
+            dh = contiguous(dh)
             held = None if off is None else (dh[off[t]], dc[off[t]])
             arrays = z[t], extra[t], hs[t], cs[t], dz[t], dinner[t], direct
             k.recurrent_step_grad(cell, dh, dc, *arrays)
@@ -104,7 +105,7 @@ def recurrent(
         dx = dw = dr = db = drb = None
         if needs[0]:
             dx = k.dense_grad_input(flat, w).reshape(steps, n, features)[order]
-            dx = np.ascontiguousarray(dx.transpose(1, 0, 2))
+            dx = contiguous(dx.transpose(1, 0, 2))
         if needs[3]:
             dw = k.dense_grad_kernel(rows, flat)
         if needs[4]:

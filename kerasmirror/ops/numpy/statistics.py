@@ -9,6 +9,7 @@ import numpy as np
 from kerasmirror._export import export
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import checks
+from kerasmirror.core.device import contiguous
 from kerasmirror.ops import shapes
 from kerasmirror.ops.numpy import comparison, contraction, elementwise, reduction, repetition, shape
 from kerasmirror.ops.numpy.indexing import diagonal
@@ -57,7 +58,7 @@ def _quantile(k, x, q, *, axes, method, keepdims, skip_nan):
         back = [order.index(axis) for axis in range(x.ndim)]
         return d_rows.reshape(moved.shape).transpose(back), None
 
-    return np.ascontiguousarray(np.moveaxis(y, -1, 0)).reshape(form), backward
+    return contiguous(np.moveaxis(y, -1, 0)).reshape(form), backward
 
 
 @_quantile.forward
