@@ -10,7 +10,7 @@ import numpy as np
 from numba import cuda, int32, types
 
 from .conv_passes import PASS
-from .gemm_kernels import finish, tile_column, tile_row
+from .gemm_kernels import BIAS, RELU, tile_column, tile_row
 from .gemm_tiles import (
     PADDING,
     copy4,
@@ -34,6 +34,21 @@ _SHAPES = {128: (8, 8, 1), 64: (8, 4, 2), 32: (4, 4, 2)}  # rows, columns of a t
 def _is_inside(i, n):
     """0 <= i < n, in one comparison."""
     return types.uint32(i) < types.uint32(n)
+
+
+@inlined
+def _finish(acc, bias, column, n, four, rows, columns, flags, zero, infinite):
+    """relu(acc + bias) of what a thread owns, each where the flags say so."""
+    lowest = zero if flags & RELU else -infinite
+    for g in range(columns // 4):
+        fill(four, 0, 4, zero)
+        if flags & BIAS:
+            q = column + 32 * g
+            fetch(four, 0, bias, q, int32(n - q), 0, zero)
+        for i in range(rows):
+            for u in range(4):
+                v = acc[i * columns + 4 * g + u] + four[u]
+                acc[i * columns + 4 * g + u] = lowest if v < lowest else v
 
 
 def _forward(wide, edge, **budgets):
@@ -153,7 +168,7 @@ def _forward(wide, edge, **budgets):
 
         f = add32(n0, column)
         end = filters + group_first
-        finish(acc, bias, group_first + f, end, ga, own_rows, own_columns, flags, zero, infinite)
+        _finish(acc, bias, group_first + f, end, ga, own_rows, own_columns, flags, zero, infinite)
         for i in range(own_rows):
             own = row + ((i & 3) + (i >> 2) * 16)
             if m0 + own < m:
