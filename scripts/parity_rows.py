@@ -105,8 +105,8 @@ def table(reports):
     return (
         f"{good} of {len(reports)} networks agree (real data, Adam at 1e-3, dropout on, shuffled; "
         "errors relative to the largest value):\n\n" + "\n".join(lines) + "\n\n"
-        "Where a loss leaves Keras's by more, Keras was trained again from weights moved by one "
-        'rounding each: "Keras from itself" is how far that takes its losses. '
+        "Where a loss leaves Keras's by more, Keras was trained again from weights moved by "
+        'roundings: "Keras from itself" is how far that takes its losses. '
         "\\* A maximum or a relu of values a rounding apart sent a gradient another way; compared "
         "at equal outputs of layers."
     )

@@ -61,7 +61,8 @@ def compare(
     Inputs and outputs may be lists or dicts, of Functional and of subclassed models.
 
     Where a training curve is beyond its tolerance, Keras is trained up to four times more, from
-    weights that are moved by one rounding each; what it then departs from itself by, times 4,
+    weights that are moved by one rounding each, and if that does not explain it by as much as the
+    outputs of layers differ; what it then departs from itself by, times 4,
     widens the bound. Where gradients are beyond theirs though the forward pass agrees, they are
     compared with Keras's at kerasmirror's outputs of the layers: at a maximum or a relu, values a
     rounding apart decide which way a gradient goes.

@@ -76,8 +76,8 @@ class Report:
 
     `costs` has seconds and bytes of the training on both sides, where there was one;
     `sensitivity`, where it was measured, how far the losses of Keras's steps depart when its first
-    weights are moved by one rounding each, the most of `draws` such trainings; `settings`, steps,
-    batch size, samples and seed.
+    weights are moved by one rounding each, or by as much as layers' outputs differ, the most of
+    `draws` such trainings; `settings`, steps, batch size, samples and seed.
     """
 
     def __init__(self, title, tolerances):
@@ -170,7 +170,7 @@ class Report:
         if self.sensitivity is None:
             return ""
         return (
-            " The training magnifies roundings: from weights moved by one rounding each, Keras's "
+            " The training magnifies roundings: from weights moved by roundings, Keras's "
             f"losses depart from its own by up to {max(self.sensitivity):.1e} ({self._drawn()}), "
             f"kerasmirror's by up to {self.worst('step').error:.1e}."
         )

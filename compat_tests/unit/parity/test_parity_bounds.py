@@ -2,10 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from kerasmirror.parity.compare import TOLERANCES
-from kerasmirror.parity.stages import _Bounds
+from kerasmirror.parity.stages import _Bounds, _moved
 
 
 def training(losses, accuracy=0.5):
@@ -34,3 +35,12 @@ def test_the_accuracy_may_be_four_times_as_far_too():
     bounds = _Bounds(TOLERANCES, none)
     bounds.widen(none)
     assert bounds.accuracy == TOLERANCES["accuracy"]
+
+
+def test_weights_are_moved_by_a_rounding_or_as_far_as_layers_differ():
+    weight = np.linspace(0.5, 1, 100, dtype="float32")
+    by_one = _moved(weight, 1, 0)
+    assert np.all(by_one != weight) and np.all(np.abs(by_one - weight) <= np.spacing(weight))
+    further = np.abs(_moved(weight, 1, 1e-5) / weight - 1)
+    assert 5e-6 < further.max() < 1.1e-5
+    assert _moved(np.arange(3), 1, 1e-5).tolist() == [0, 1, 2]
