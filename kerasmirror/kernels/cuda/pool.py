@@ -91,8 +91,7 @@ def _larger(best, v):
 
 @kernel("T* T*" + SIZES, T="f4 f8", registers=64)
 def _max_pool(
-    x, y, count, height, width, channels, out_h, out_w, r, s,
-    sh, sw, top, left,
+    x, y, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left
 ):  # fmt: skip
     i = grid_index()
     if i < count:
@@ -132,8 +131,7 @@ def _is_first(x, best, at, h, first, start, w, row, columns, channels):
 
 @kernel("T* T* T* T*" + SIZES, T="f4 f8", registers=64)
 def _max_pool_grad(
-    dy, x, y, dx, count, height, width, channels, out_h, out_w, r, s,
-    sh, sw, top, left,
+    dy, x, y, dx, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left
 ):  # fmt: skip
     i = grid_index()
     if i < count:
@@ -162,10 +160,9 @@ def _max_pool_grad(
         dx[i] = total
 
 
-@kernel("T* T* T* T*" + SIZES, T="f4 f8", registers=64)
+@kernel("T* T* T* T*" + SIZES, T="f4 f8", registers=80)
 def _max_pool_grad_apart(
-    dy, x, y, dx, count, height, width, channels, out_h, out_w, r, s,
-    sh, sw, top, left
+    dy, x, y, dx, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left
 ):  # fmt: skip
     """The same where windows stand side by side: one thread has a window, and reads x once."""
     i = grid_index()
@@ -200,8 +197,7 @@ def _max_pool_grad_apart(
 
 @kernel("T* T*" + SIZES, T="f4 f8", registers=64)
 def _average_pool(
-    x, y, count, height, width, channels, out_h, out_w, r, s,
-    sh, sw, top, left,
+    x, y, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left
 ):  # fmt: skip
     i = grid_index()
     if i < count:
@@ -220,10 +216,9 @@ def _average_pool(
         y[i] = total / type(total)(max(last - first, 0) * max(stop - start, 0))
 
 
-@kernel("T* T*" + SIZES, T="f4 f8", registers=64)
+@kernel("T* T*" + SIZES, T="f4 f8", registers=80)
 def _average_pool_grad(
-    dy, dx, count, height, width, channels, out_h, out_w, r, s,
-    sh, sw, top, left,
+    dy, dx, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left
 ):  # fmt: skip
     i = grid_index()
     if i < count:

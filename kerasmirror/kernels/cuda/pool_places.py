@@ -109,7 +109,7 @@ def _max_pool_places_grad(
         dx[i] = total
 
 
-@kernel("T* u1* T*" + SIZES + " T", T="f4 f8", registers=64)
+@kernel("T* u1* T*" + SIZES + " T", T="f4 f8", registers=80)
 def _max_pool_places_grad_apart(
     dz, places, dx, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left, scale
 ):  # fmt: skip
