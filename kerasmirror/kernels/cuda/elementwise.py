@@ -6,6 +6,7 @@ for dtypes: what a ufunc of NumPy would compute in, and Python numbers without a
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from .launch import blocks_for, launch, unsupported
 __all__ = ["clip", "map_scalar", "where"]
 
 _SINGLE, _BOOL, _BYTE = np.dtype(np.float32), np.dtype(bool), np.dtype(np.uint8)
+_WIDE_FLOATS = (_SINGLE, np.dtype(np.float64))
 _TILE = 256 * formulas.PER_THREAD
 # What kernels compute in where there is none for the dtype itself, and the result is cast back:
 # whole numbers wrap around alike, and halves are rounded once.
@@ -174,6 +176,8 @@ def _brought(x, given, computed):
 
 def _number(plan, value):
     """A Python number as it comes to the kernel, rounded as NumPy would round it."""
+    if plan.given in _WIDE_FLOATS and type(value) in (int, float):
+        return float(value)
     if isinstance(value, np.ndarray):
         value = value[()]
     with np.errstate(over="ignore"):
@@ -205,16 +209,21 @@ def run_kernels(kernels, xs, values, computed, result, given=0):
         y = memory.empty(first.shape, kind)
         launch(kernels.flat, blocks_for(y.size, _TILE), *xs, y, *values, y.size)
         return y
-    shape = np.broadcast_shapes(*(x.shape for x in xs))
-    y = memory.empty(shape, kind)
-    steps = [strided.broadcast_strides(x.shape, shape) for x in xs]
-    sizes, *steps = strided.merged(shape, *steps)
-    if len(sizes) > 4:
+    shape, plan = _broadcast(*[x.shape for x in xs])
+    if plan is None:
         xs = [movement.broadcast_to(x, shape) for x in xs]
         return run_kernels(kernels, xs, values, computed, result, given)
-    plan = strided.four(sizes, *steps)
+    y = memory.empty(shape, kind)
     launch(kernels.broadcast, blocks_for(y.size), *xs, y, *values, y.size, *plan)
     return y
+
+
+@functools.lru_cache(maxsize=4096)
+def _broadcast(*shapes):
+    """(the common shape, the kernels' arguments for it, None if it has too many axes)."""
+    shape = np.broadcast_shapes(*shapes)
+    sizes, *steps = strided.merged(shape, *(strided.broadcast_strides(s, shape) for s in shapes))
+    return shape, None if len(sizes) > 4 else strided.four(sizes, *steps)
 
 
 # --- where and clip -------------------------------------------------------------------------

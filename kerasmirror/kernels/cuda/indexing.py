@@ -42,7 +42,7 @@ def get_at(x, key):
 
 def _read(x, part):
     sizes, steps = strided.merged(part.shape, part.strides)
-    if part.first * x.itemsize % _ALIGNED == 0 and steps in ([], [1]):
+    if part.first * x.itemsize % _ALIGNED == 0 and steps in ((), (1,)):
         return x.view_at(part.first, part.shape)
     return strided.read(x, part.shape, part.strides, part.first)
 
@@ -148,7 +148,7 @@ def _is_whole(y, part):
     """Whether slices leave all of y, and index arrays are for axes side by side, in order."""
     axes = [axis for axis, _ in part.arrays]
     beside = axes == list(range(axes[0], axes[0] + len(axes))) and part.place == axes[0]
-    return beside and part.shape == y.shape and part.strides == tuple(strided.strides_of(y.shape))
+    return beside and part.shape == y.shape and part.strides == strided.strides_of(y.shape)
 
 
 # --- along an axis --------------------------------------------------------------------------

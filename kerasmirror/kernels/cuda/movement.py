@@ -85,7 +85,7 @@ def split(x, sizes, axis=0):
 def flip(x, axis=None):
     """x with `axis` (None: every axis) in reverse order."""
     axes = range(x.ndim) if axis is None else np.atleast_1d(axis)
-    strides, first = strides_of(x.shape), 0
+    strides, first = list(strides_of(x.shape)), 0
     for a in {int(a) % x.ndim for a in axes}:
         first += max(0, x.shape[a] - 1) * strides[a]
         strides[a] = -strides[a]
@@ -131,7 +131,7 @@ def transpose(x, axes=None):
     axes = range(x.ndim)[::-1] if axes is None else [int(a) % x.ndim for a in axes]
     own = strides_of(x.shape)
     shape, strides = tuple(x.shape[a] for a in axes), [own[a] for a in axes]
-    sizes, reads = strided.merged(shape, strides)
+    sizes, reads = strided.merged(shape, tuple(strides))
     runs = [i for i, step in enumerate(reads) if step == 1]
     # Worth a tile where both rows are long enough for a warp not to read mostly in vain.
     if not runs or runs[0] == len(sizes) - 1 or len(sizes) > 4:
@@ -217,7 +217,7 @@ def pad(x, widths, value=0, mode="constant"):
         first = sum(b * step for (b, _), step in zip(widths, steps, strict=True))
         strided.write(y, x, steps, first)
         return y
-    _, *d = strided.four(sizes)
+    _, *d = strided.four(tuple(sizes))
     missing = 4 - len(sizes)
     before, inside = [0] * missing + before, [1] * missing + inside
     deep = int(len(sizes) > 2)

@@ -6,6 +6,7 @@ know four axes: on most arrays neighbouring axes that run on into each other are
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -39,18 +40,23 @@ def strides_of(shape):
     for n in reversed(shape):
         strides.append(step)
         step *= n
-    return strides[::-1]
+    return tuple(strides[::-1])
 
 
 def broadcast_strides(shape, target):
     """The strides by which a contiguous array of `shape` is read as one of the shape `target`."""
     missing = len(target) - len(shape)
-    own = [0 if n == 1 else step for n, step in zip(shape, strides_of(shape), strict=True)]
-    return [0] * missing + own
+    steps = zip(shape, strides_of(shape), strict=True)
+    own = tuple(0 if n == 1 else step for n, step in steps)
+    return (0,) * missing + own
 
 
+@functools.lru_cache(maxsize=4096)
 def merged(shape, *strides):
-    """(shape, *strides) with axes of size 1 dropped and those merged that run on in all arrays."""
+    """(shape, *strides) with axes of size 1 dropped and those merged that run on in all arrays.
+
+    All are tuples: what is settled once for certain shapes is found again.
+    """
     sizes, steps = [], [[] for _ in strides]
     for i, n in enumerate(shape):
         if n == 1:
@@ -67,9 +73,10 @@ def merged(shape, *strides):
                 mine[-1] = theirs[i]
             else:
                 mine.append(theirs[i])
-    return sizes, *steps
+    return tuple(sizes), *(tuple(own) for own in steps)
 
 
+@functools.lru_cache(maxsize=4096)
 def four(sizes, *strides):
     """The arguments of `places` and `offset`: (is it deep, three sizes, four strides of each).
 
@@ -135,8 +142,8 @@ def _write_value(y, value, n, first, deep, d1, d2, d3, s0, s1, s2, s3):
 def read(x, shape, strides, first=0):
     """A fresh array of `shape`: x from its element `first` on, by `strides`."""
     y = memory.empty(shape, x.dtype)
-    sizes, steps = merged(shape, strides)
-    if steps == [1] or not steps:
+    sizes, steps = merged(tuple(shape), tuple(strides))
+    if steps in ((), (1,)):
         if y.size:
             step = first * x.itemsize
             device.current().copy(y.address, x.address + step, y.nbytes)
@@ -147,8 +154,8 @@ def read(x, shape, strides, first=0):
 
 def write(y, x, strides, first=0):
     """Write x into y from its element `first` on, by `strides`."""
-    sizes, steps = merged(x.shape, strides)
-    if steps == [1] or not steps:
+    sizes, steps = merged(x.shape, tuple(strides))
+    if steps in ((), (1,)):
         if x.size:
             step = first * x.itemsize
             device.current().copy(y.address + step, x.address, x.nbytes)
@@ -158,7 +165,7 @@ def write(y, x, strides, first=0):
 
 def write_value(y, value, shape, strides, first=0):
     """Write a number into the part of `shape` of y, by `strides`."""
-    sizes, steps = merged(shape, strides)
+    sizes, steps = merged(tuple(shape), tuple(strides))
     n = math.prod(sizes)
     word, target = word_of(value, y.dtype), words(y)
     for more, rest, own in _within(sizes, steps):
