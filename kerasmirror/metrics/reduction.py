@@ -7,7 +7,7 @@ import numpy as np
 from kerasmirror._export import export
 from kerasmirror.autodiff.tape import no_grad
 from kerasmirror.core import dtypes, serialization
-from kerasmirror.core.device import host
+from kerasmirror.core.device import kernels_at
 from kerasmirror.core.tensor import Tensor, get_keras_mask
 from kerasmirror.losses.loss import apply_mask, array_of
 from kerasmirror.metrics.metric import Metric, zeros
@@ -110,8 +110,10 @@ class Mean(Metric):
         self.count.writable().fill(0)
 
     def result(self):
-        count = host(self.count.data)
-        mean = host(self.total.data) / count if count else np.zeros((), count.dtype)
+        total, count = self.total.data, self.count.data
+        if not isinstance(count, np.ndarray):  # on a GPU, which nobody waits for here
+            return Tensor(kernels_at(count).where(count != 0, total / count, 0))
+        mean = total / count if count else np.zeros((), count.dtype)
         return Tensor(np.asarray(mean, count.dtype))
 
 

@@ -189,6 +189,38 @@ def test_too_little_memory_leaves_the_model_as_it_was(monkeypatch):
         model.fit(x, y, verbose=0)
 
 
+def test_values_come_back_once_an_epoch_and_batches_go_there_once(monkeypatch):
+    x, y = np.ones((24, 6), "float32"), np.zeros(24, "int64")
+    with keras.device("gpu:0"):
+        model = dense_network()
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss, metrics=["accuracy"])
+        model.fit(x, y, batch_size=8, epochs=2, verbose=0)
+        device = devices.GPU.kernels.device.current()
+        copies = {"copy_in": 0, "copy_out": 0}
+
+        def counted(name):
+            run = getattr(device, name)
+
+            def count(*args):
+                copies[name] += 1
+                return run(*args)
+
+            return count
+
+        for name in copies:
+            monkeypatch.setattr(device, name, counted(name))
+        model.fit(x, y, batch_size=8, epochs=2, verbose=0)
+        assert copies["copy_out"] == 2 * 2  # epochs, times the loss and one metric
+        assert copies["copy_in"] <= 2 * 3 * 2 + 2  # x and y of three batches; two resets
+        copies["copy_out"] = 0
+        model.evaluate(x, y, batch_size=8, verbose=0)
+        assert copies["copy_out"] == 2
+        copies["copy_out"] = 0
+        model.predict(x, batch_size=8, verbose=0)
+        assert copies["copy_out"] == 3
+
+
 def test_files_go_from_one_device_to_the_other(tmp_path):
     path = tmp_path / "model.keras"
     x = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype("float32")

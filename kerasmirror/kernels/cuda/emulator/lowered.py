@@ -8,10 +8,13 @@ known of it stands in this file.
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import llvmlite.binding as llvm
 
+from ... import cache
+from .. import compiler
 from . import tensor_core
 
 REGISTERS = [f"{kind}.{axis}" for kind in ("tid", "ctaid", "ntid", "nctaid") for axis in "xyz"]
@@ -177,16 +180,31 @@ def _entry(name, signature):
 
 
 def machine_code(text):
-    """An execution engine of llvmlite with the code of `compile_kernel`."""
+    """An execution engine of llvmlite with the code of `compile_kernel`; kept on disk."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    module = llvm.parse_assembly(text)
     machine = llvm.Target.from_default_triple().create_target_machine(opt=2)
+    # Everything that the object file depends on.
+    sources = f"{text} {machine.triple} {cache.version_of('llvmlite')}"
+    name = hashlib.sha256(sources.encode()).hexdigest()[:32]
+    path = cache.cache_root() / "emulated" / f"{name}.o"
+    try:
+        code = path.read_bytes()
+    except OSError:
+        code = _compiled(text, machine)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        compiler.write_whole(path, code)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine
+
+
+def _compiled(text, machine):
+    module = llvm.parse_assembly(text)
     module.triple = machine.triple
     module.data_layout = str(machine.target_data)
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    return engine
+    return machine.emit_object(module)
