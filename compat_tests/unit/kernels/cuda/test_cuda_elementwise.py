@@ -145,3 +145,14 @@ def test_a_double_is_rounded_once_to_a_half(same):
     a = 1 + 2.0**-11
     x = np.array([a, a + 1e-12, a - 1e-12, 65520, 65519.999999, 1e-8, 3e-8, np.inf, np.nan])
     same("cast", np.concatenate([x, -x]), "float16", exact=True)
+
+
+def test_every_formula_can_be_declared_for_the_tests_that_compile_all(gpu):
+    from kerasmirror.kernels.cuda import elementwise
+    from kerasmirror.kernels.cuda.kernel import KERNELS
+
+    elementwise.declare_all()
+    declared = {kernel.name for kernel in KERNELS}
+    named = [name for name, value in vars(scalar).items() if hasattr(value, "__code__")]
+    assert [n for n in named if n[0] != "_" and f"_map_{n}" not in declared] == []
+    assert {"_map_add_broadcast", "_map_erf_grad_broadcast", "_map_where"} <= declared
