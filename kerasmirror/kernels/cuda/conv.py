@@ -10,7 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import conv_choice, conv_depthwise, conv_direct, conv_gemm, conv_winograd
+from . import (
+    conv_choice,
+    conv_depthwise,
+    conv_direct,
+    conv_fft,
+    conv_gemm,
+    conv_tiles,
+    conv_winograd,
+)
 
 __all__ = [
     "conv2d",
@@ -22,8 +30,10 @@ __all__ = [
 
 _MODULES = {
     "direct": conv_direct,
+    "tiles": conv_tiles,
     "gemm": conv_gemm,
     "winograd": conv_winograd,
+    "fft": conv_fft,
     "depthwise": conv_depthwise,
 }
 _ELSEWHERE = ("numpy", "opencv")  # known to users, but the CPU's alone
