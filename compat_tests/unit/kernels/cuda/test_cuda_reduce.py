@@ -126,3 +126,18 @@ def test_a_sum_of_many_is_as_close_as_a_pairwise_one(gpu):
     x = (_array((100_000,), "float32") + 1).astype("float32")
     exact = x.astype("float64").sum()
     assert abs(float(gpu.sum(gpu.to_device(x))) - exact) < 1e-6 * exact
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int8", "uint8", "uint32"])
+def test_other_dtypes_are_reduced_in_wider_ones_and_keep_their_own(gpu, cpu, dtype):
+    from kerasmirror.core import dtypes
+
+    x = np.random.default_rng(0).integers(1, 5, (3, 7)).astype(dtypes.numpy_dtype(dtype))
+    names = ["sum", "prod", "max", "min", "argmax"]
+    if dtype in ("float16", "bfloat16"):
+        names += ["mean", "logsumexp"]
+    for name in names:
+        expected, found = getattr(cpu, name)(x, 1), getattr(gpu, name)(gpu.to_device(x), 1)
+        assert found.dtype == expected.dtype
+        values = found.to_host().astype("float64")
+        np.testing.assert_allclose(values, np.asarray(expected).astype("float64"), rtol=1e-2)
