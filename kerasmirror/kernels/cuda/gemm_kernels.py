@@ -24,7 +24,6 @@ from .kernel import inlined, kernel
 ALIGNED_C, BIAS, RELU = 1, 2, 4
 _REALS = {"f4": types.float32, "f8": types.float64}
 _NUMBERS = {"f4": np.float32, "f8": np.float64}
-_RESERVED = 1024  # bytes of shared memory that a block has beside its own since Ampere
 _GROUP = 8  # rows of tiles whose blocks run at the same time: they share columns of b in the cache
 
 
@@ -180,9 +179,7 @@ def tile_kernel(code, edge, steps, layout, aligned, part, kind="", **budgets):
 
     gemm.__name__ = f"_gemm_{edge}_{layout}{kind}"
     words = "T* T* T* T* i4 i4 i4 i4 i4 i4 i4 i4"
-    return kernel(
-        words, block=2 * edge, T=code, shared=4 * size * int(code[1]) + _RESERVED, **budgets
-    )(gemm)
+    return kernel(words, block=2 * edge, T=code, shared=4 * size * int(code[1]), **budgets)(gemm)
 
 
 # By the dtype's code, the tile's edge and whether it is for aligned operands: what a thread owns,
@@ -259,7 +256,7 @@ def _sums_kernel(code):
         if thread < 1 << width and column < columns:
             sums[cuda.blockIdx.y * columns + column] = v
 
-    return kernel("T* T* i4 i4 i4 i4", T=code, shared=256 * int(code[1]) + _RESERVED)(column_sums)
+    return kernel("T* T* i4 i4 i4 i4", T=code, shared=256 * int(code[1]))(column_sums)
 
 
 SUMS_KERNELS = {code: _sums_kernel(code) for code in ("f4", "f8")}

@@ -67,7 +67,10 @@ def faults(kernel, signature, facts):
         share = static.multiply_adds(facts.hot) / facts.hot.size
         rules += [
             (share < kernel.ffma, f"{share:.3f} of its inner loop are multiply-adds"),
-            (not facts.hot.count("LDS.128", "LDSM"), "no 128-bit load of shared memory"),
+            (
+                not facts.hot.count("LDS.128", "LDS.U.128", "LDSM"),
+                "no 128-bit load of shared memory",
+            ),
         ]
     return [said for wrong, said in rules if wrong]
 
