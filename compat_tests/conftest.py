@@ -40,7 +40,41 @@ def tolerance():
     return of
 
 
+@pytest.fixture(scope="session")
+def some_gpu():
+    """A GPU for this process: "real" where there is one, else "emulated"; skips without either."""
+    pytest.importorskip("numba_cuda", reason="needs the package numba-cuda")
+    pytest.importorskip("greenlet", reason="needs the package greenlet")
+    from kerasmirror.kernels.cuda import device
+
+    if not device.emulated() and device.count():
+        yield "real"
+        return
+    patch = pytest.MonkeyPatch()
+    patch.setenv(device.EMULATOR, "1")
+    yield "emulated"
+    patch.undo()
+
+
 def pytest_collection_modifyitems(items):
+    _skip_without_keras(items)
+    _skip_without_gpu([item for item in items if item.get_closest_marker("cuda")])
+
+
+def _skip_without_gpu(items):
+    if not items:
+        return
+    try:
+        from kerasmirror.kernels.cuda import device
+
+        found = not device.emulated() and device.count()
+    except ImportError:  # of numba-cuda
+        found = False
+    for item in () if found else items:
+        item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU, its driver and numba-cuda"))
+
+
+def _skip_without_keras(items):
     missing = [n for n in ("keras", "tensorflow") if importlib.util.find_spec(n) is None]
     if not missing:
         return

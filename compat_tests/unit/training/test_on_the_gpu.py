@@ -6,15 +6,11 @@ import pytest
 import kerasmirror as keras
 from kerasmirror.core import device as devices
 
-pytest.importorskip("numba_cuda", reason="needs the package numba-cuda")
-pytest.importorskip("greenlet", reason="needs the package greenlet")
-
 layers = keras.layers
 
 
 @pytest.fixture(autouse=True)
-def _gpu(monkeypatch):
-    monkeypatch.setenv("KERASMIRROR_CUDA_EMULATOR", "1")
+def _gpu(some_gpu):
     yield
     devices.GPU.used = False  # the other tests of this process go on as if there were none
 
@@ -184,7 +180,6 @@ def test_too_little_memory_leaves_the_model_as_it_was(monkeypatch):
         with pytest.raises(MemoryError, match="has not enough memory"):
             model.fit(np.ones((16, 6), "float32"), np.zeros(16, "int64"), batch_size=16, verbose=0)
         monkeypatch.undo()
-        monkeypatch.setenv("KERASMIRROR_CUDA_EMULATOR", "1")
         assert all(map(np.array_equal, model.get_weights(), before))
         model.fit(x, y, verbose=0)
 

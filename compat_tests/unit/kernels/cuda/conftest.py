@@ -1,29 +1,28 @@
-"""The CUDA kernels on the emulated GPU: their own lowered code, run on the CPU."""
+"""The CUDA kernels: on a GPU where there is one, else their own lowered code, run on the CPU."""
 
 import random
 
 import numpy as np
 import pytest
 
-pytest.importorskip("numba.cuda.compiler", reason="needs the package numba-cuda")
+pytest.importorskip("numba_cuda", reason="needs the package numba-cuda")
 pytest.importorskip("greenlet", reason="needs the package greenlet")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _emulated_gpu():
-    patch = pytest.MonkeyPatch()
-    patch.setenv("KERASMIRROR_CUDA_EMULATOR", "1")
-    yield
-    patch.undo()
+def _gpu(some_gpu):
+    """One for the whole session."""
 
 
 @pytest.fixture
-def gpu():
+def gpu(some_gpu):
     """The CUDA kernels' namespace; afterwards no memory may have been written beside arrays."""
     from kerasmirror import kernels
 
     namespace = kernels.for_device("cuda")
     yield namespace
+    if some_gpu == "real":
+        return
     from kerasmirror.kernels.cuda.emulator import driver
 
     assert driver.overruns() == []
