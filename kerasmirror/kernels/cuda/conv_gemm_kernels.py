@@ -7,19 +7,22 @@ carries; so the loop divides nothing.
 """
 
 import numpy as np
+from llvmlite import ir
 from numba import cuda, int32, types
+from numba.cuda.extending import intrinsic
 
 from .conv_passes import PASS
 from .gemm_kernels import BIAS, RELU, tile_column, tile_row
 from .gemm_tiles import (
     PADDING,
+    address_of,
     copy4,
     fetch,
     fill,
     first_column,
     first_row,
+    loaded,
     multiplier,
-    put,
     put_across,
 )
 from .indices import add32, mul32, quotient, remainder
@@ -27,6 +30,7 @@ from .kernel import inlined, kernel
 
 ALIGNED = 8  # a flag beside BIAS and RELU: filters are in fours
 _OUTSIDE = -(1 << 30)  # a row of x that is none, with any tap's distance added
+_i32, _i64 = ir.IntType(32), ir.IntType(64)
 _SHAPES = {128: (8, 8, 1), 64: (8, 4, 2), 32: (4, 4, 2)}  # rows, columns of a thread; 8s of k
 
 
@@ -36,19 +40,79 @@ def _is_inside(i, n):
     return types.uint32(i) < types.uint32(n)
 
 
-@inlined
-def _finish(acc, bias, column, n, four, rows, columns, flags, zero, infinite):
-    """relu(acc + bias) of what a thread owns, each where the flags say so."""
-    lowest = zero if flags & RELU else -infinite
-    for g in range(columns // 4):
-        fill(four, 0, 4, zero)
-        if flags & BIAS:
-            q = column + 32 * g
-            fetch(four, 0, bias, q, int32(n - q), 0, zero)
-        for i in range(rows):
-            for u in range(4):
-                v = acc[i * columns + 4 * g + u] + four[u]
-                acc[i * columns + 4 * g + u] = lowest if v < lowest else v
+def _storer(rows, columns):
+    """The function store(y, bias, places, acc, row, column, m, n, first, aligned, finish, lowest).
+
+    Row i of the tile is y from places[i] on, for i < m, and has n columns. The thread's sums, of
+    rows from `row` and columns from `column` on, go there as max(sum + bias, lowest); column 0 has
+    bias[first], which is added where `finish`. `aligned`: columns are in fours. Made as LLVM code,
+    for a loop that is not unrolled would need the sums in memory.
+    """
+
+    @intrinsic
+    def store(
+        typing_context, y, bias, places, acc, row, column, m, n, first, aligned, finish, lowest
+    ):
+        kinds = (y, bias, places, acc, row, column, m, n, first, aligned, finish, lowest)
+
+        def generate(context, builder, signature, args):
+            arrays = [_start(context, builder, k, a) for k, a in zip(kinds[:4], args, strict=False)]
+            numbers = [
+                context.cast(builder, a, k, types.int32)
+                for a, k in zip(args[4:11], kinds[4:11], strict=True)
+            ]
+            _emit_store(builder, rows, columns, arrays, numbers, args[11])
+            return context.get_dummy_value()
+
+        return types.void(*kinds), generate
+
+    return store
+
+
+def _start(context, builder, kind, value):
+    return address_of(context, builder, kind, value, ir.Constant(_i64, 0), types.int64)
+
+
+def _emit_store(builder, rows, columns, arrays, numbers, lowest):
+    y, bias, places, acc = arrays
+    row, column, m, n, first, aligned, finish = numbers
+    own = [builder.add(column, _i32(32 * g + u)) for g in range(columns // 4) for u in range(4)]
+    inside = [builder.icmp_signed("<", q, n) for q in own]
+    aligned, finish = (builder.icmp_signed("!=", flag, _i32(0)) for flag in (aligned, finish))
+    added = []
+    for q, there in zip(own, inside, strict=True):
+        there = builder.and_(finish, there)
+        # Loaded in any case: bias[0] is there.
+        at = builder.select(there, builder.add(first, q), _i32(0))
+        value = builder.load(builder.gep(bias, [builder.sext(at, _i64)]))
+        added.append(builder.select(there, value, ir.Constant(value.type, 0.0)))
+    for i in range(rows):
+        line = builder.add(row, _i32((i & 3) + (i >> 2) * 16))
+        with builder.if_then(builder.icmp_signed("<", line, m)):
+            place = builder.load(builder.gep(places, [builder.sext(line, _i64)]))
+            values = []
+            for j in range(columns):
+                value = builder.fadd(loaded(builder, acc, i * columns + j), added[j])
+                low = builder.fcmp_ordered("<", value, lowest)
+                values.append(builder.select(low, lowest, value))
+            for g in range(0, columns, 4):
+                to = [builder.sext(builder.add(place, q), _i64) for q in own[g : g + 4]]
+                _emit_four(builder, y, to, values[g : g + 4], inside[g : g + 4], aligned)
+
+
+def _emit_four(builder, y, to, values, inside, aligned):
+    """Store four neighbouring values, at once where they are aligned."""
+    with builder.if_else(aligned) as (at_once, one_by_one):
+        with at_once, builder.if_then(inside[0]):
+            vector = ir.Constant(ir.VectorType(values[0].type, 4), ir.Undefined)
+            for u, value in enumerate(values):
+                vector = builder.insert_element(vector, value, _i32(u))
+            place = builder.bitcast(builder.gep(y, [to[0]]), vector.type.as_pointer())
+            builder.store(vector, place, align=16)
+        with one_by_one:
+            for at, value, there in zip(to, values, inside, strict=True):
+                with builder.if_then(there):
+                    builder.store(value, builder.gep(y, [at]))
 
 
 def _forward(wide, edge, **budgets):
@@ -60,6 +124,7 @@ def _forward(wide, edge, **budgets):
     shared, owned, fetched = 2 * size, own_rows * own_columns, 4 * steps
     quarter, shift = edge // 4, (edge // 4).bit_length() - 1
     multiply = multiplier(own_rows, own_columns, depth, stride)
+    store = _storer(own_rows, own_columns)
     always = wide and edge == 128  # whether the second operand is read in fours
 
     def convolve(
@@ -166,16 +231,10 @@ def _forward(wide, edge, **budgets):
             cuda.syncthreads()
             started = True
 
-        f = add32(n0, column)
-        end = filters + group_first
-        _finish(acc, bias, group_first + f, end, ga, own_rows, own_columns, flags, zero, infinite)
-        for i in range(own_rows):
-            own = row + ((i & 3) + (i >> 2) * 16)
-            if m0 + own < m:
-                at = places[own] + f
-                for g in range(own_columns // 4):
-                    left = int32(filters - f - 32 * g)
-                    put(y, at + 32 * g, acc, i * own_columns + 4 * g, left, flags & ALIGNED)
+        store(
+            y, bias, places, acc, row, add32(n0, column), add32(m, -m0), filters, group_first,
+            always or flags & ALIGNED, flags & BIAS, zero if flags & RELU else -infinite,
+        )  # fmt: skip
 
     convolve.__name__ = f"_convolve_{'wide' if wide else 'any'}_{edge}"
     words = "f4* f4* f4* f4* i4 i4 i4 i4 " + PASS
@@ -188,12 +247,13 @@ def _kernel_gradient(wide, edge, **budgets):
     It writes sums (slabs, R * S * C / groups, F); a slab is `length` outputs.
     """
     own_rows, own_columns, steps = _SHAPES[edge]
-    zero = np.float32(0)
+    zero, infinite = np.float32(0), np.float32(np.inf)
     depth, stride = 8 * steps, edge + PADDING
     size = depth * stride
     shared, owned, fetched = 2 * size, own_rows * own_columns, 4 * steps
     quarter, shift = edge // 4, (edge // 4).bit_length() - 1
     multiply = multiplier(own_rows, own_columns, depth, stride)
+    store = _storer(own_rows, own_columns)
     always = wide and edge == 128  # whether the second operand is read in fours
     digits = 1 if wide else 4
 
@@ -210,6 +270,7 @@ def _kernel_gradient(wide, edge, **budgets):
         tap_h = cuda.local.array(digits, types.int32)
         tap_v = cuda.local.array(digits, types.int32)
         tap_at = cuda.local.array(digits, types.int32)
+        places = cuda.shared.array(edge, types.int32)  # of the tile's rows in sums
         thread = cuda.threadIdx.x
         wide_tiles = quotient(add32(filters, edge - 1), edge)
         m0 = mul32(quotient(cuda.blockIdx.x, wide_tiles), edge)
@@ -219,6 +280,9 @@ def _kernel_gradient(wide, edge, **budgets):
         group_channels = quotient(channels, groups)
         group_first = mul32(cuda.blockIdx.z, filters)
 
+        if thread < edge:
+            at = add32(mul32(cuda.blockIdx.y, m), add32(m0, thread))
+            places[thread] = add32(mul32(at, all_filters), group_first)
         # The taps that the thread reads, and the digits of its first output.
         a_k = thread >> shift
         a_row = mul32(thread & (quarter - 1), 4)
@@ -289,19 +353,14 @@ def _kernel_gradient(wide, edge, **budgets):
             cuda.syncthreads()
             started = True
 
-        f = add32(n0, column)
-        slab = mul32(mul32(cuda.blockIdx.y, m), all_filters)
-        for i in range(own_rows):
-            number = m0 + row + ((i & 3) + (i >> 2) * 16)
-            if number < m:
-                at = slab + number * all_filters + group_first + f
-                for g in range(own_columns // 4):
-                    left = int32(filters - f - 32 * g)
-                    put(sums, at + 32 * g, acc, i * own_columns + 4 * g, left, flags & ALIGNED)
+        store(
+            sums, sums, places, acc, row, add32(n0, column), add32(m, -m0), filters, group_first,
+            always or flags & ALIGNED, 0, -infinite,
+        )  # fmt: skip
 
     gradient.__name__ = f"_gradient_{'wide' if wide else 'any'}_{edge}"
     words = "f4* f4* f4* i4 i4 i4 i4 i4 " + PASS
-    return kernel(words, block=2 * edge, shared=16 * size, **budgets)(gradient)
+    return kernel(words, block=2 * edge, shared=16 * size + 4 * edge, **budgets)(gradient)
 
 
 # The largest tiles need 4 channels and 4 filters side by side: `conv_gemm.edges` sees to it.
