@@ -9,13 +9,12 @@ from numba import cuda, int32, types, uint32
 from .gemm_tiles import (
     PADDING,
     bring,
-    fetch,
     fill,
     first_column,
     first_row,
     hand_over,
     multiplier,
-    put,
+    storer,
 )
 from .indices import add32, grid_index, mul32, quotient, remainder
 from .kernel import inlined, kernel
@@ -67,6 +66,13 @@ def _as_they_are(registers):
 def part_of(edge, rows, columns, depth):
     """The Part of a thread that owns rows x columns values and multiplies them one by one."""
 
+    put_all = storer(
+        [(i & 3) + (i >> 2) * 16 for i in range(rows)],
+        [32 * g for g in range(columns // 4)],
+        4,
+        lambda i, g, u: i * columns + 4 * g + u,
+    )
+
     @inlined
     def read_row(thread):
         return first_row(thread, edge, rows, columns)
@@ -76,26 +82,13 @@ def part_of(edge, rows, columns, depth):
         return first_column(thread, edge, columns)
 
     @inlined
-    def store(c, bias, m, n, at, m0, n0, acc, four, flags, zero, infinite):
+    def store(c, bias, m, n, at, m0, n0, acc, flags, zero, infinite):
         row = int32(m0 + first_row(cuda.threadIdx.x, edge, rows, columns))
         column = int32(n0 + first_column(cuda.threadIdx.x, edge, columns))
-        lowest = zero if flags & RELU else -infinite
-        for g in range(columns // 4):
-            fill(four, 0, 4, zero)
-            if flags & BIAS:
-                q = column + 32 * g
-                fetch(four, 0, bias, q, int32(n - q), 0, zero)
-            for i in range(rows):
-                for u in range(4):
-                    v = acc[i * columns + 4 * g + u] + four[u]
-                    acc[i * columns + 4 * g + u] = lowest if v < lowest else v
-        for i in range(rows):
-            p = row + ((i & 3) + (i >> 2) * 16)
-            if p < m:
-                for g in range(columns // 4):
-                    q = column + 32 * g
-                    left = int32(n - q)
-                    put(c, at + p * n + q, acc, i * columns + 4 * g, left, flags & ALIGNED_C)
+        put_all(
+            c, at + row * n + column, n, bias, column, m - row, n - column, acc,
+            flags & BIAS, flags & ALIGNED_C, zero if flags & RELU else -infinite,
+        )  # fmt: skip
 
     multiply = multiplier(rows, columns, depth, edge + PADDING)
     return Part(rows * columns, read_row, read_column, multiply, _as_they_are, store)
@@ -175,7 +168,7 @@ def tile_kernel(code, edge, steps, layout, aligned, part, kind="", **budgets):
             started = True
 
         at = cuda.blockIdx.z * (m * n)
-        store(c, bias, m, n, at, m0, n0, acc, ga, flags, zero, infinite)
+        store(c, bias, m, n, at, m0, n0, acc, flags, zero, infinite)
 
     gemm.__name__ = f"_gemm_{edge}_{layout}{kind}"
     words = "T* T* T* T* i4 i4 i4 i4 i4 i4 i4 i4"

@@ -12,8 +12,8 @@ from llvmlite import ir
 from numba import cuda, types
 from numba.cuda.extending import intrinsic
 
-from .gemm_kernels import BIAS, RELU, Part, tile_kernel
-from .gemm_tiles import PADDING, address_of, loaded
+from .gemm_kernels import ALIGNED_C, BIAS, RELU, Part, tile_kernel
+from .gemm_tiles import PADDING, address_of, loaded, storer
 from .kernel import inlined
 
 _EDGE, _STEPS = 128, 2
@@ -101,24 +101,24 @@ def _round(registers):
         registers[i] = rounded(registers[i])
 
 
+_put_all = storer(
+    [16 * i + 8 * h for i in range(_ROWS) for h in range(2)],
+    [8 * j for j in range(_COLUMNS)],
+    2,
+    lambda i, j, u: (i // 2 * _COLUMNS + j) * 4 + 2 * (i % 2) + u,
+)
+
+
 @inlined
-def _store(c, bias, m, n, at, m0, n0, acc, spare, flags, zero, infinite):
+def _store(c, bias, m, n, at, m0, n0, acc, flags, zero, infinite):
     """relu(acc + bias) of what a lane owns into the matrix of n columns at c + at."""
-    lowest = zero if flags & RELU else -infinite
     thread = cuda.threadIdx.x
     row = m0 + (thread >> 6) * (16 * _ROWS) + ((thread & 31) >> 2)
     column = n0 + ((thread >> 5) & 1) * (8 * _COLUMNS) + (thread & 3) * 2
-    for j in range(_COLUMNS):
-        for u in range(2):
-            q = column + 8 * j + u
-            if q < n:
-                b = bias[q] if flags & BIAS else zero
-                for i in range(_ROWS):
-                    for h in range(2):
-                        v = acc[(i * _COLUMNS + j) * 4 + 2 * h + u] + b
-                        p = row + 16 * i + 8 * h
-                        if p < m:
-                            c[at + p * n + q] = lowest if v < lowest else v
+    _put_all(
+        c, at + row * n + column, n, bias, column, m - row, n - column, acc,
+        flags & BIAS, flags & ALIGNED_C, zero if flags & RELU else -infinite,
+    )  # fmt: skip
 
 
 _ON_TENSOR_CORES = Part(_OWNED, _read_row, _read_column, multiply_step, _round, _store)

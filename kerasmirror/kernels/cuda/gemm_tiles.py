@@ -13,6 +13,7 @@ import functools
 
 from llvmlite import ir
 from numba import int32, types
+from numba.core import cgutils
 from numba.cuda.extending import intrinsic
 
 from .indices import add32
@@ -196,3 +197,75 @@ def _loaded_fours(builder, pointer, first, apart, count):
         )
         values += [builder.extract_element(four, ir.Constant(ir.IntType(32), u)) for u in range(4)]
     return values
+
+
+def storer(rows, groups, width, index):
+    """The function store(c, at, n, bias, column, rows_left, columns_left, acc, has_bias, aligned,
+    lowest): max(acc + bias, lowest) of what a thread owns into a matrix of n columns.
+
+    `rows` are the rows it owns and `groups` the first columns of `width` side by side, all from its
+    first ones on, which are at c + at and `column`; index(i, g, u) is a value's place in acc. Made
+    as LLVM code, for registers have no index: numba's loops may not be unrolled.
+    """
+
+    @intrinsic
+    def store(
+        typing_context, c, at, n, bias, column, rows_left, columns_left, acc, has_bias, aligned,
+        lowest,
+    ):  # fmt: skip
+        def generate(context, builder, signature, args):
+            kinds = signature.args
+            wide = [context.cast(builder, args[i], kinds[i], types.int64) for i in (1, 2, 4, 5, 6)]
+            first, n, column, rows_left, columns_left = wide
+            has_bias, aligned = (context.is_true(builder, kinds[i], args[i]) for i in (8, 9))
+            zero, lowest = ir.Constant(ir.IntType(64), 0), args[10]
+            owned = address_of(context, builder, kinds[7], args[7], zero, types.int64)
+            c, bias = builder.gep(args[0], [first]), builder.gep(args[3], [column])
+            added = []
+            for q in [q + u for q in groups for u in range(width)]:
+                value = cgutils.alloca_once_value(builder, ir.Constant(lowest.type, 0))
+                with builder.if_then(builder.and_(has_bias, _more(builder, columns_left, q))):
+                    builder.store(loaded(builder, bias, q), value)
+                added.append(builder.load(value))
+            for i, p in enumerate(rows):
+                with builder.if_then(_more(builder, rows_left, p)):
+                    row = builder.gep(c, [builder.mul(n, ir.Constant(n.type, p))])
+                    for g, q in enumerate(groups):
+                        values = [
+                            builder.fadd(
+                                loaded(builder, owned, index(i, g, u)), added[g * width + u]
+                            )
+                            for u in range(width)
+                        ]
+                        values = [
+                            builder.select(builder.fcmp_ordered("<", v, lowest), lowest, v)
+                            for v in values
+                        ]
+                        _store_side_by_side(builder, row, q, values, columns_left, aligned)
+            return context.get_dummy_value()
+
+        kinds = (c, at, n, bias, column, rows_left, columns_left, acc, has_bias, aligned, lowest)
+        return types.void(*kinds), generate
+
+    return store
+
+
+def _more(builder, left, i):
+    return builder.icmp_signed(">", left, ir.Constant(left.type, i))
+
+
+def _store_side_by_side(builder, row, first, values, left, aligned):
+    """Values at row + first and on: at once where they are aligned, else those inside."""
+    with builder.if_else(aligned) as (together, apart):
+        with together, builder.if_then(_more(builder, left, first)):
+            vector = ir.VectorType(values[0].type, len(values))
+            all_of_them = ir.Constant(vector, ir.Undefined)
+            for u, value in enumerate(values):
+                place = ir.Constant(ir.IntType(32), u)
+                all_of_them = builder.insert_element(all_of_them, value, place)
+            to = builder.bitcast(_at(builder, row, first), vector.as_pointer())
+            builder.store(all_of_them, to, align=min(16, 4 * len(values)))
+        with apart:
+            for u, value in enumerate(values):
+                with builder.if_then(_more(builder, left, first + u)):
+                    builder.store(value, _at(builder, row, first + u))
