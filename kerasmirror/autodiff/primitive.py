@@ -19,7 +19,7 @@ import functools
 from kerasmirror import kernels
 from kerasmirror.autodiff.tangents import conjugated, undeclared
 from kerasmirror.autodiff.tape import ACTIVE
-from kerasmirror.core.device import CPU, GPU, current_device, device, kernels_for
+from kerasmirror.core.device import CPU, GPU, current_device, device, explained, kernels_for
 from kerasmirror.core.node import Node, keeps_history
 from kerasmirror.core.operation import OperationCall
 from kerasmirror.core.symbolic import KerasTensor
@@ -64,9 +64,10 @@ class Primitive:
             if k is not GPU.kernels and current_device() != CPU:
                 with device(CPU):  # where the inputs are, the result is
                     return self(*inputs, **options)
+            with explained(self.name):
+                y, backward = self.rule(k, *arrays, **options)
         else:
-            k = kernels_of("cpu")
-        y, backward = self.rule(k, *arrays, **options)
+            y, backward = self.rule(kernels_of("cpu"), *arrays, **options)
         tape = ACTIVE.tape
         if tape is None or backward is None:
             return tuple([Tensor(part) for part in y]) if type(y) is tuple else Tensor(y)

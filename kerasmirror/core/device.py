@@ -6,6 +6,7 @@ KERASMIRROR_DEVICE. A tensor lives on one device, operations run where their ten
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import math
@@ -208,6 +209,25 @@ def kernels_at(array):
 def current_kernels():
     """The kernels that make new arrays: those of the current device."""
     return GPU.kernels if GPU.used and current_device() != CPU else _cpu()
+
+
+@contextlib.contextmanager
+def explained(name):
+    """Within it, an error for want of a CUDA kernel says which operation it is, and what to do."""
+    try:
+        yield
+    except (AttributeError, NotImplementedError, TypeError) as error:
+        if not any(sign in str(error) for sign in _SIGNS):
+            raise
+        raise NotImplementedError(
+            f"kerasmirror: {name} has no CUDA kernel yet for these inputs and options. Run it on "
+            'the CPU: with keras.device("cpu:0"): ..., on tensors made there '
+            "(`keras.ops.convert_to_numpy` brings them)."
+        ) from error
+
+
+# What errors say that come of an array on a GPU where a rule has only NumPy's way.
+_SIGNS = ("kerasmirror:", "DeviceArray", "has no attribute 'address'")
 
 
 def kernels_for(name, arrays):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from kerasmirror._export import export
-from kerasmirror.autodiff.primitive import kernels_of
 from kerasmirror.core import config, dtypes
+from kerasmirror.core.device import kernels_at
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.metrics.reduction import NamedMean, same_rank
 from kerasmirror.ops.tensor import to_tensor
@@ -88,7 +88,7 @@ def _in_top_k(labels, scores, k):
 
 def _countable(labels, scores):
     return (
-        type(scores) is np.ndarray
+        type(scores) is type(labels)
         and scores.ndim == 2
         and 0 < scores.shape[1]
         and scores.dtype in _COUNTED
@@ -151,8 +151,9 @@ class SparseCategoricalAccuracy(NamedMean):
             labels, scores = y_true.data, y_pred.data
             if labels.size == len(scores) and _countable(labels, scores):
                 # In one pass; a count below 2^24 is exact in float32, as is the sum of matches.
-                count = kernels_of("cpu").count_matches(scores, labels)
-                self.total.accumulate(self.total.data.dtype.type(count))
+                count = kernels_at(scores).count_matches(scores, labels)
+                on_gpu = hasattr(count, "to_host")
+                self.total.accumulate(count if on_gpu else self.total.data.dtype.type(count))
                 self.count.accumulate(len(scores))
                 return
         super().update_state(y_true, y_pred, sample_weight)

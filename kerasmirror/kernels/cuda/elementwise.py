@@ -67,10 +67,12 @@ def map_scalar(formula, *args):
     Args: a formula of kernels/scalar.py, then arrays and Python numbers in its order; a formula
     without a ufunc takes the numbers last, and they come to it with the arrays' dtype.
     """
+    if np.ndarray in map(type, args):
+        args = [_settled(a) if type(a) is np.ndarray else a for a in args]
     key = (formula, *[a.dtype if isinstance(a, DeviceArray) else type(a) for a in args])
     plan = _plans.get(key)
     if plan is None:
-        args = [_settled(formula, a) for a in args]
+        args = [_settled(a) for a in args]
         kinds = [_kind(a) for a in args]
         if not any(isinstance(a, DeviceArray) for a in args):
             args = [memory.to_device(np.asarray(a)) for a in args]
@@ -81,16 +83,14 @@ def map_scalar(formula, *args):
     return _run(plan, args)
 
 
-def _settled(formula, a):
-    """An argument as the array or number that it means."""
+def _settled(a):
+    """An argument as the device array or number that it means.
+
+    An array of the host is a constant of the rule that calls, a mask or weights of its own: tensors
+    of two devices were refused before it ran (core/device.py).
+    """
     if isinstance(a, np.ndarray):
-        if a.ndim:
-            raise TypeError(
-                f"kerasmirror: {formula.__name__} was given an array on the CPU (shape {a.shape}) "
-                "together with one on a GPU. Nothing moves by itself: bring both to one device, "
-                "`keras.ops.convert_to_numpy` from a GPU, `keras.ops.convert_to_tensor` to it."
-            )
-        return a[()]
+        return memory.to_device(a) if a.ndim else a[()]
     return np.bool_(a) if isinstance(a, bool) else a
 
 
@@ -239,7 +239,7 @@ _where = formulas.make_kernels(_WHERE, inlined(_chosen))
 
 def where(condition, x1, x2):
     """x1 where the condition is true, else x2; all three broadcast."""
-    condition, x1, x2 = (_settled(where, a) for a in (condition, x1, x2))
+    condition, x1, x2 = (_settled(a) for a in (condition, x1, x2))
     dtype = np.result_type(*(a.dtype if isinstance(a, DeviceArray) else a for a in (x1, x2)))
     if not isinstance(condition, DeviceArray):
         condition = full((), bool(condition), _BOOL)

@@ -10,7 +10,9 @@ import ctypes
 import math
 import struct
 
-from . import compiler, device
+import numpy as np
+
+from . import compiler, device, memory
 from .array import DeviceArray
 from .kernel import CODES
 
@@ -31,10 +33,15 @@ def launch(kernel, blocks, *args):
     """
     key = []
     values = []
+    own = []
     for argument in args:
         if type(argument) is DeviceArray:
             key.append(argument.code)
             values.append(argument.address)
+        elif type(argument) is np.ndarray:  # a constant of the rule that launches
+            own.append(memory.to_device(argument))
+            key.append(own[-1].code)
+            values.append(own[-1].address)
         else:
             values.append(argument)
     loaded = kernel.loaded.get(tuple(key))

@@ -5,8 +5,6 @@ Letters: N batch, H W height and width, C channels, R S window, P Q places of a 
 
 from __future__ import annotations
 
-import numpy as np
-
 from kerasmirror._export import export
 from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
@@ -169,17 +167,17 @@ def _columns(k, x, window, places):
     (height, width), _, (pad_r, pad_s), _ = window
     padded = k.pad(x, ((0, 0), (0, 0), (pad_r, pad_r), (pad_s, pad_s)))
     n, c = x.shape[:2]
-    y = np.empty((n, c, height, width, *places), x.dtype)
+    y = k.empty((n, c, height, width, *places), x.dtype)
     for r, s, rows, columns in _taps(window, places):
         y[:, :, r, s] = padded[:, :, rows, columns]
     return y.reshape(n, c * height * width, places[0] * places[1])
 
 
-def _image_of(x, size, window, places):
+def _image_of(k, x, size, window, places):
     (height, width), _, (pad_r, pad_s), _ = window
     n, channels = x.shape[0], x.shape[1] // (height * width)
     x = x.reshape(n, channels, height, width, *places)
-    y = np.zeros((n, channels, size[0] + 2 * pad_r, size[1] + 2 * pad_s), x.dtype)
+    y = k.zeros((n, channels, size[0] + 2 * pad_r, size[1] + 2 * pad_s), x.dtype)
     for r, s, rows, columns in _taps(window, places):
         y[:, :, rows, columns] += x[:, :, r, s]
     return contiguous(y[:, :, pad_r : pad_r + size[0], pad_s : pad_s + size[1]])
@@ -198,7 +196,7 @@ def _unfold(k, x, *, window):
     places = _places(size, window, "ops.unfold")
 
     def backward(dy, needs):
-        return (_image_of(dy, size, window, places),)
+        return (_image_of(k, dy, size, window, places),)
 
     return _columns(k, x, window, places), backward
 
@@ -215,7 +213,7 @@ def _fold(k, x, *, size, window):
     def backward(dy, needs):
         return (_columns(k, dy, window, places),)
 
-    return _image_of(x, size, window, places), backward
+    return _image_of(k, x, size, window, places), backward
 
 
 # --- likeness of images ---------------------------------------------------------------------

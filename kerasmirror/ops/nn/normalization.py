@@ -49,7 +49,7 @@ def _moments(k, x, *, axes, keepdims):
     def backward(dy, needs):
         # d mean / d x = 1 / n, d var / d x = 2 (x - mean) / n.
         dmean, dvar = (part if part is None else widened(part)[0].reshape(kept) for part in dy)
-        dx = np.zeros(x.shape, x.dtype)
+        dx = k.zeros(x.shape, x.dtype)
         if dmean is not None:
             dx += dmean / x.dtype.type(count)
         if dvar is not None:
