@@ -366,16 +366,16 @@ def _kernel_gradient(wide, edge, **budgets):
 # The largest tiles need 4 channels and 4 filters side by side: `conv_gemm.edges` sees to it.
 FORWARD = {
     (True, 128): _forward(True, 128, min_blocks=2, registers=128, ffma=0.75),
-    (True, 64): _forward(True, 64, min_blocks=4, registers=128),
-    (True, 32): _forward(True, 32, min_blocks=8, registers=128),
+    (True, 64): _forward(True, 64, min_blocks=3, registers=128),
+    (True, 32): _forward(True, 32, min_blocks=4, registers=128),
     (False, 128): _forward(False, 128, min_blocks=2, registers=128),
-    (False, 64): _forward(False, 64, min_blocks=4, registers=128),
-    (False, 32): _forward(False, 32, min_blocks=8, registers=128),
+    (False, 64): _forward(False, 64, min_blocks=3, registers=128),
+    (False, 32): _forward(False, 32, min_blocks=4, registers=128),
 }
 KERNEL = {
     (True, 128): _kernel_gradient(True, 128, min_blocks=2, registers=128, ffma=0.75),
-    (True, 64): _kernel_gradient(True, 64, min_blocks=4, registers=128),
-    (True, 32): _kernel_gradient(True, 32, min_blocks=8, registers=128),
-    (False, 64): _kernel_gradient(False, 64, min_blocks=4, registers=128),
-    (False, 32): _kernel_gradient(False, 32, min_blocks=8, registers=128),
+    (True, 64): _kernel_gradient(True, 64, min_blocks=3, registers=128),
+    (True, 32): _kernel_gradient(True, 32, min_blocks=4, registers=128),
+    (False, 64): _kernel_gradient(False, 64, min_blocks=3, registers=128),
+    (False, 32): _kernel_gradient(False, 32, min_blocks=4, registers=128),
 }
