@@ -67,7 +67,7 @@ def convolve(x, w, bias, relu, y, settled):
     launch(_convolve_tiles, blocks, x, w, bias, y, depth, filters, flags, *settled)
 
 
-@kernel("f4* f4* f4* f4* i4 i4 i4 " + PASS, shared=8 * _ROOM)
+@kernel("f4* f4* f4* f4* i4 i4 i4 " + PASS, min_blocks=2, shared=8 * _ROOM)
 def _convolve_tiles(
     x, w, bias, y, depth, filters, flags, images, height, width, channels, rows, columns,
     all_filters, window_rows, window_columns, step, across, top, left, apart, beside, groups,
