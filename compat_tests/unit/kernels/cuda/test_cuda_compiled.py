@@ -5,6 +5,7 @@ of them for Turing, Ampere, Hopper and Blackwell.
 """
 
 import functools
+import re
 
 import pytest
 
@@ -41,6 +42,11 @@ def gathered(which, capability):
 def widths(signature):
     sizes = {"1": 1, "2": 2, "4": 4, "8": 8}
     return tuple(8 if word.endswith("*") else sizes[word[1]] for word in signature.words)
+
+
+def wide_loads(part):
+    """Loads of shared memory, 128 bits each: LDS.128, on Turing LDS.U.128, or LDSM."""
+    return [w for w in part.counts if w.startswith("LDSM") or re.match(r"LDS\b.*\.128", w)]
 
 
 def faults(kernel, signature, facts):

@@ -128,3 +128,14 @@ def test_what_the_assembler_says_of_bad_code_is_passed_on():
     ptx, _ = compiler.ptx_of(_dot, next(iter(_dot.signatures.values())), (9, 0))
     with pytest.raises(RuntimeError, match=r"(?s)made no machine code .*: .*[Uu]nknown symbol"):
         compiler.cubin_of(ptx.replace("ret;", "jump somewhere;"), (9, 0))
+
+
+@pytest.mark.parametrize(
+    ("capability", "target"), [((7, 5), 75), ((9, 0), 90), ((10, 0), 90), ((12, 0), 90)]
+)
+def test_ptx_is_of_the_card_or_of_the_newest_front_end_that_keeps_tiles_in_registers(
+    capability, target
+):
+    ptx, _ = compiler.ptx_of(_dot, next(iter(_dot.signatures.values())), capability)
+    assert f".target sm_{target}\n" in ptx
+    assert compiler.cubin_of(ptx, capability)[0].startswith(b"\x7fELF")
