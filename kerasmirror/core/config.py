@@ -256,8 +256,8 @@ def _checked_threads(count, owner, name):
 
 
 _CONV_VARIABLE = "KERASMIRROR_CONV_ALGORITHM"
-_KERNELS_CONV = "kerasmirror.kernels.cpu.conv"
-_CONV_ALGORITHMS = ("auto", "direct", "winograd", "gemm", "fft", "numpy", "opencv")
+_KERNELS_CONV = ("kerasmirror.kernels.cpu.conv", "kerasmirror.kernels.cuda.conv")
+_CONV_ALGORITHMS = ("auto", "direct", "winograd", "gemm", "fft", "numpy", "opencv", "tiles")
 
 
 @export("config.conv_algorithm")
@@ -275,6 +275,8 @@ def conv_algorithm(algorithm=None):
             groups, channels in whole vectors. "gemm": image to matrix, and a matrix product. "fft":
             products of Fourier transforms. "numpy": a view of all windows and `tensordot`.
             "opencv": `filter2D` for each pair of channels, from the extra `kerasmirror[opencv]`.
+            "tiles": images and windows in shared memory, piece by piece. Those two before are for
+            the CPU, "tiles" is for GPUs, where "direct" is one thread for each result.
 
     It also sets KERASMIRROR_CONV_ALGORITHM, which processes started from this one inherit.
     Raises: ValueError for another name, and from a convolution that the algorithm cannot do, which
@@ -298,9 +300,10 @@ def conv_algorithm(algorithm=None):
 def _take_conv_algorithm(algorithm):
     # The kernels read the variable when they are loaded, which a setting should not wait for.
     os.environ[_CONV_VARIABLE] = algorithm
-    kernels = sys.modules.get(_KERNELS_CONV)
-    if kernels is not None:
-        kernels.set_conv_algorithm(algorithm)
+    for name in _KERNELS_CONV:
+        kernels = sys.modules.get(name)
+        if kernels is not None:
+            kernels.set_conv_algorithm(algorithm)
 
 
 @export("config.fusion")

@@ -219,6 +219,9 @@ def explained(name):
     except (AttributeError, NotImplementedError, TypeError) as error:
         if not any(sign in str(error) for sign in _SIGNS):
             raise
+        if isinstance(error, NotImplementedError) and "keras.device" in str(error):
+            reason = str(error).removeprefix("kerasmirror: ")
+            raise NotImplementedError(f"kerasmirror: {name}: {reason}") from error
         raise NotImplementedError(
             f"kerasmirror: {name} has no CUDA kernel yet for these inputs and options. Run it on "
             'the CPU: with keras.device("cpu:0"): ..., on tensors made there '

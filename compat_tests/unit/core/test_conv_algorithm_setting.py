@@ -12,7 +12,7 @@ import pytest
 
 import kerasmirror as keras
 
-NAMES = ("auto", "direct", "winograd", "gemm", "fft", "numpy", "opencv")
+NAMES = ("auto", "direct", "winograd", "gemm", "fft", "numpy", "opencv", "tiles")
 
 
 @pytest.fixture(autouse=True)

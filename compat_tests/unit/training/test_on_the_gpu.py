@@ -164,10 +164,26 @@ def test_an_operation_without_a_cuda_kernel_says_so():
         with pytest.raises(NotImplementedError) as raised:
             keras.ops.linalg.svd(x)
     assert str(raised.value) == (
-        "kerasmirror: svd has no CUDA kernel yet for these inputs and options. Run it on the CPU: "
+        "kerasmirror: svd: numpy.svd has no CUDA kernel for arrays on a GPU. Run it on the CPU: "
         'with keras.device("cpu:0"): ..., on tensors made there (`keras.ops.convert_to_numpy` '
         "brings them)."
     )
+
+
+def test_convolutions_take_the_algorithm_that_is_set():
+    x = np.random.default_rng(0).normal(size=(2, 6, 6, 3)).astype("float32")
+    w = np.random.default_rng(1).normal(size=(3, 3, 3, 4)).astype("float32")
+    expected = keras.ops.convert_to_numpy(keras.ops.conv(x, w))
+    for algorithm in ("direct", "tiles", "gemm", "fft"):
+        with keras.config.conv_algorithm(algorithm), keras.device("gpu:0"):
+            y = keras.ops.convert_to_numpy(keras.ops.conv(x, w))
+        np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+    with keras.config.conv_algorithm("numpy"), keras.device("gpu:0"):
+        with pytest.raises(NotImplementedError, match='the convolution "numpy" has no CUDA'):
+            keras.ops.conv(x, w)
+    with keras.config.conv_algorithm("tiles"):
+        with pytest.raises(ValueError, match='"tiles" needs a GPU. Received: algorithm="tiles"'):
+            keras.ops.conv(x, w)
 
 
 def test_too_little_memory_leaves_the_model_as_it_was(monkeypatch):

@@ -29,7 +29,7 @@ __all__ = [
     "set_conv_algorithm",
 ]
 
-ALGORITHMS = ("auto", "direct", "winograd", "gemm", "fft", "numpy", "opencv")
+ALGORITHMS = ("auto", "direct", "winograd", "gemm", "fft", "numpy", "opencv", "tiles")
 _WHOLE_ARRAYS = {"gemm": conv_gemm, "fft": conv_fft, "numpy": conv_numpy, "opencv": conv_opencv}
 _VARIABLE = "KERASMIRROR_CONV_ALGORITHM"
 
@@ -118,6 +118,11 @@ def _chosen(step, x_shape, w_shape, geometry, dtype):
         return _best(step, x_shape, w_shape, geometry, dtype)
     if _algorithm == "winograd":
         return "winograd", _winograd_tile(x_shape, w_shape, geometry, dtype)
+    if _algorithm == "tiles":
+        raise ValueError(
+            'keras.config.conv_algorithm: `algorithm` must be "auto" or one that can do this '
+            'convolution; "tiles" needs a GPU. Received: algorithm="tiles", on the CPU'
+        )
     return _algorithm, 0
 
 
