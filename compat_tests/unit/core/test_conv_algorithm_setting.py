@@ -169,7 +169,7 @@ def losses_of(algorithm, dtype, **options):
 def test_a_layer_trains_alike_with_every_algorithm(options, dtype, tolerance):
     expected = losses_of("direct", dtype, **options)
     assert expected[-1] < expected[0]
-    for name in NAMES:
+    for name in NAMES[:-1]:  # tiles are for GPUs
         if name == "opencv" and importlib.util.find_spec("cv2") is None:
             continue
         if name == "winograd" and (dtype == "float64" or options != {"padding": "same"}):
