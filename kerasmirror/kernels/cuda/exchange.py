@@ -11,7 +11,7 @@ import math
 import ml_dtypes
 import numpy as np
 
-from . import device
+from . import device, memory
 from .array import DeviceArray
 
 CUDA = 2  # kDLCUDA
@@ -185,6 +185,7 @@ def from_cuda_interface(source):
 
 
 def _require_contiguous(shape, strides):
+    memory.require_countable(shape)
     if strides is None:
         return
     expected = 1

@@ -6,6 +6,8 @@ dies. That is safe without waiting: what reuses a block is launched behind what 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..cpu.memory import size_class
@@ -16,6 +18,8 @@ __all__ = ["clear_pool", "constant", "empty", "pool_statistics", "to_device", "t
 
 _STAGED = 64 << 10  # bytes that the driver puts among its commands before a copy returns
 _SMALLEST = 256  # bytes; also what every address is a multiple of
+# Kernels count in 32 bits, and threads of the last block may stand behind the last element.
+_MOST_ELEMENTS = 2**31 - 2**16
 
 
 class Block:
@@ -134,11 +138,22 @@ def empty(shape, dtype=np.float32):
 
 def _empty(on, shape, dtype):
     array = DeviceArray(0, shape, dtype, None)
+    if array.size > _MOST_ELEMENTS:
+        require_countable(shape)
     n_bytes = array.nbytes
     pool = pool_of(on)
     array.owner = pool.take(n_bytes, f"an array of shape {shape} and dtype {dtype}")
     array.address = array.owner.address
     return array
+
+
+def require_countable(shape):
+    """Raise ValueError for a shape with more elements than kernels can count in 32 bits."""
+    if math.prod(shape) > _MOST_ELEMENTS:
+        raise ValueError(
+            f"kerasmirror: an array on a GPU must have at most {_MOST_ELEMENTS} elements: kernels "
+            f"count in 32 bits. Received: shape={tuple(shape)}, {math.prod(shape)} elements"
+        )
 
 
 def zeros(shape, dtype=np.float32):

@@ -92,6 +92,17 @@ def test_too_large_an_array_is_an_error_that_tells_the_sizes(small_card):
     assert activation.relu(kept).to_host().sum() == 1000
 
 
+def test_an_array_with_more_elements_than_32_bits_count_is_refused(monkeypatch):
+    for shape in [(1 << 16, 1 << 15), (2**31 - 1,), (3, 1 << 40)]:
+        with pytest.raises(ValueError, match="must have at most 2147418112 elements") as raised:
+            memory.empty(shape, "uint8")
+        assert f"Received: shape={shape}" in str(raised.value)
+    monkeypatch.setattr(memory, "_MOST_ELEMENTS", 100)
+    assert memory.empty((4, 25)).size == 100
+    with pytest.raises(ValueError, match="must have at most 100 elements"):
+        memory.to_device(np.zeros((101,)))
+
+
 def test_free_blocks_of_other_sizes_are_given_back_before_it_fails(small_card):
     held = [memory.empty((1 << 14,)) for _ in range(10)]
     held.clear()
