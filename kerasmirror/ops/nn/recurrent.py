@@ -5,11 +5,13 @@ Letters: N samples, T steps, F features, U units, G gates; h and c the states.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kerasmirror.autodiff.primitive import primitive
 from kerasmirror.core import tree
-from kerasmirror.core.device import contiguous
+from kerasmirror.core.device import contiguous, overwrite, view_of
 from kerasmirror.ops.nn.precision import narrowed, widened
 from kerasmirror.ops.numpy import elementwise, indexing, joining, shape
 
@@ -68,39 +70,41 @@ def recurrent(
     off = None if mask is None else contiguous(~mask.T.astype(bool)[order])
     for t in range(steps):
         inner = k.dense(hs[t], r, recurrent_bias, "linear")
-        k.recurrent_step(cell, z[t], inner, hs[t], cs[t], hs[t + 1], cs[t + 1], extra[t])
+        before, after = (_at(hs, t), _at(cs, t)), (_at(hs, t + 1), _at(cs, t + 1))
+        k.recurrent_step(cell, _at(z, t), inner, *before, *after, _at(extra, t))
         if off is not None:
-            hs[t + 1][off[t]] = hs[t][off[t]]
-            cs[t + 1][off[t]] = cs[t][off[t]]
-    shown = None if off is None else _shown(off, zero_masked).astype(x.dtype)[..., None]
+            _keep(k, hs, t + 1, off[t], hs[t])
+            _keep(k, cs, t + 1, off[t], cs[t])
+    shown = None if off is None else _shown(k, off, zero_masked).astype(x.dtype)[..., None]
     outputs = hs[1:] if shown is None else hs[1:] * shown
     y = contiguous(outputs.transpose(1, 0, 2)) if sequences else outputs[-1].copy()
 
     def backward(grads, needs):
         dy, dh, dc = (None if part is None else widened(part)[0] for part in grads)
-        dh = np.zeros((n, units), x.dtype) if dh is None else dh.copy()
+        dh = k.zeros((n, units), x.dtype) if dh is None else dh.copy()
         unused = dc is None or cell != "lstm"
-        dc = np.zeros((n, units), x.dtype) if unused else dc.copy()
+        dc = k.zeros((n, units), x.dtype) if unused else dc.copy()
         if dy is not None:
             dy = dy.transpose(1, 0, 2) if sequences else dy[None]
             weights = None if shown is None else shown if sequences else shown[-1:]
             dy = dy if weights is None else dy * weights
         dz = k.zeros((steps, n, width), x.dtype)
         dinner = k.zeros((steps, n, width), x.dtype) if cell == "gru" else dz
-        direct = np.zeros((n, units), x.dtype)
+        direct = k.zeros((n, units), x.dtype)
         for t in reversed(range(steps)):
             if dy is not None and (sequences or t == steps - 1):
                 dh = dh + (dy[t] if sequences else dy[0])
             dh = contiguous(dh)
-            held = None if off is None else (dh[off[t]], dc[off[t]])
-            arrays = z[t], extra[t], hs[t], cs[t], dz[t], dinner[t], direct
-            k.recurrent_step_grad(cell, dh, dc, *arrays)
+            held = None if off is None else (dh, dc.copy())
+            arrays = [_at(array, t) for array in (z, extra, hs, cs, dz, dinner)]
+            k.recurrent_step_grad(cell, dh, dc, *arrays, direct)
             if off is not None:
-                dz[t][off[t]] = 0
-                dinner[t][off[t]] = 0
+                _keep(k, dz, t, off[t], 0)
+                _keep(k, dinner, t, off[t], 0)
             dh = k.dense_grad_input(dinner[t], r) + direct
             if off is not None:
-                dh[off[t]], dc[off[t]] = held
+                skipped = off[t][:, None]
+                dh, dc = k.where(skipped, held[0], dh), k.where(skipped, held[1], dc)
         flat, inner = dz.reshape(steps * n, width), dinner.reshape(steps * n, width)
         dx = dw = dr = db = drb = None
         if needs[0]:
@@ -153,7 +157,7 @@ def _recurrent_tangent(
         h, c, dh, dc = after
         outputs.append(dh)
     if off is not None:
-        shown = _shown(off, zero_masked)[..., None]
+        shown = _shown(k, off, zero_masked)[..., None]
         outputs = [np.where(s, d, 0) for s, d in zip(shown, outputs, strict=True)]
     return np.stack(outputs, 1) if sequences else outputs[-1], dh, dc
 
@@ -184,9 +188,21 @@ def _step_tangent(cell, values, changes):
     return o * squashed, c, do * squashed + o * (1 - squashed * squashed) * dc, dc
 
 
-def _shown(off, zero_masked):
+def _at(array, t):
+    """Step t of an array, in its own memory, to be written to: `array[t]` is a copy on a GPU."""
+    if isinstance(array, np.ndarray):
+        return array[t]
+    return view_of(array, t * math.prod(array.shape[1:]), array.shape[1:])
+
+
+def _keep(k, array, t, off, values):
+    """Write `values` over step t of an array in the rows where `off`."""
+    overwrite(_at(array, t), k.where(off[:, None], values, array[t]))
+
+
+def _shown(k, off, zero_masked):
     """Where (T, N) an output is not 0: at steps that count, and between them unless masked."""
-    return ~off if zero_masked else np.logical_or.accumulate(~off, axis=0)
+    return ~off if zero_masked else k.cumsum((~off).astype(np.float32), 0) > 0
 
 
 def run_steps(step, x, states, *, sequences, backwards=False, mask=None, zero_masked=False):
