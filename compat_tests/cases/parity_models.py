@@ -98,6 +98,10 @@ def cannot_be_built(keras):
     return keras.Sequential([keras.Input((3,)), keras.layers.Dense(-2)])
 
 
+def no_model(keras):
+    """Gives nothing, as a function without `return`."""
+
+
 def two_lists(keras):
     """Two inputs and two outputs in lists, of a class and of a number."""
     left, right = keras.Input((6,), name="left"), keras.Input((4,), name="right")

@@ -159,7 +159,14 @@ def test_class_weights_of_a_script_are_told(tmp_path, capsys):
          "D(10,sm)), module:function, file.py:function or script.py. Received: 'nothing'\n"),
         ([f"{FILE}:cannot_be_built"], "parity: kerasmirror raised ValueError: Dense: `units` must "
          "be a positive integer. Received: units=-2\n"),
-        ([f"{FILE}:nothing"], "has no attribute 'nothing'\n"),
+        ([f"{FILE}:nothing"], f"parity: `target` must name a function of {FILE}. "
+         "Received: 'nothing'\n"),
+        ([f"{FILE}:no_model"], "parity: the function must give a model of `keras`. "
+         "Received: None\n"),
+        ([FILE], "parity: a script must train a model, or leave one in a variable. "
+         f"Received: {FILE}\n"),
+        (["mnist:1", "--tolerance", "layer=-1"], "parity: compare: `tolerances` must be numbers "
+         "of at least 0. Received: {'layer': -1.0}\n"),
         ([f"{FILE}:other_shape"], "compare: both sides must have weights of equal shapes. "
          "Received: kerasmirror [(3, 5), (5,)], keras [(3, 4), (4,)]\n"),
         (["mnist:1", "--tolerance", "layers=1"], "compare: `tolerances` must be for initial "

@@ -99,6 +99,10 @@ def compare(
         raise ValueError(
             f"compare: `tolerances` must be for {', '.join(TOLERANCES)}. Received: {unknown}"
         )
+    if not all(bound >= 0 for bound in (tolerances or {}).values()):
+        raise ValueError(
+            f"compare: `tolerances` must be numbers of at least 0. Received: {tolerances}"
+        )
     with contextlib.ExitStack() as stack:
         ours = stack.enter_context(Peer())
         real = real or stack.enter_context(RealKeras(python, backend))

@@ -202,7 +202,7 @@ class Report:
         for stage in STAGES:
             rows = self.of(stage)
             if rows:
-                worst = max(rows, key=lambda row: row.error / row.allowed)
+                worst = max(rows, key=lambda row: (not row.good, _share(row)))
                 yield STAGES[stage], worst, len(rows), sum(row.good for row in rows)
 
     def __str__(self):
@@ -217,6 +217,11 @@ class Report:
             if not row.good:
                 lines.append(f"  {row.stage} {row.name}: {describe(row)}")
         return "\n".join([*lines, self.verdict()])
+
+
+def _share(row):
+    """How much of its bound an error takes; of a bound of 0, the error itself."""
+    return row.error / row.allowed if row.allowed else row.error
 
 
 def describe(row):

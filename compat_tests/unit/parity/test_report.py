@@ -43,6 +43,15 @@ def test_shapes_that_differ_never_agree(report):
     assert relative_error([0.5], [0.0]) == 0.5
 
 
+def test_a_bound_of_0_takes_equal_values_alone():
+    report = Report("model", {**TOLERANCES, "layer": 0.0})
+    report.add("layer", "same", 1.0, 1.0)
+    report.add("layer", "other", 1.0 + 1e-9, 1.0)
+    ((_, worst, count, good),) = report.summary()
+    assert (worst.name, count, good) == ("other", 2, 1)
+    assert "1 of 2" in page(report) and "other" in str(report)
+
+
 def filled(report, bad=(), flow_bad=(), gradient_bad=()):
     for name in ("a", "b", "c"):
         report.add("layer", name, 1.0 + (name in bad), 1.0, kind="Dense")

@@ -43,14 +43,25 @@ def built_model(keras, target, seed):
 def _model_and_data(keras, target, seed):
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    if callable(target):
-        return target(keras), None
-    if target["kind"] == "script":
+    if not callable(target) and target["kind"] == "script":
         return _run_script(keras, target)
+    model = target(keras) if callable(target) else _model_of_file(keras, target)
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"parity: the function must give a model of `keras`. Received: {model!r}")
+    return model, None
+
+
+def _model_of_file(keras, target):
     module = _module_of(target["file"])
     if target["kind"] == "structure":
-        return module.build(keras, target["structure"], target["input_shape"]), None
-    return getattr(module, target["name"])(keras), None
+        return module.build(keras, target["structure"], target["input_shape"])
+    build = getattr(module, target["name"], None)
+    if not callable(build):
+        raise ValueError(
+            f"parity: `target` must name a function of {target['file']}. "
+            f"Received: {target['name']!r}"
+        )
+    return build(keras)
 
 
 def _run_script(keras, target):
@@ -77,7 +88,10 @@ def _run_script(keras, target):
         keras.Model.fit, sys.argv = before, arguments
     models = [value for value in names.values() if isinstance(value, keras.Model)]
     if not models:
-        raise ValueError(f"{target['file']} trains no model and leaves none in a variable")
+        raise ValueError(
+            "parity: a script must train a model, or leave one in a variable. "
+            f"Received: {target['file']}"
+        )
     return models[-1], None
 
 
