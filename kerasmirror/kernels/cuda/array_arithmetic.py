@@ -14,8 +14,8 @@ from .. import scalar
 from ..cpu.elementwise import UFUNCS
 from . import device, indexing, memory, movement, strided
 from .array import DeviceArray
-from .casting import cast
-from .elementwise import map_scalar
+from .casting import as_dtype, cast
+from .elementwise import map_scalar, settled
 
 __all__ = []
 
@@ -66,6 +66,11 @@ def _divmod(x1, x2):
 
 def _matmul(x1, x2):
     """The product of matrices; a vector counts as a row before, as a column after a matrix."""
+    x1, x2 = settled(x1), settled(x2)
+    _require_product(x1, x2)
+    dtype = np.result_type(x1.dtype, x2.dtype)
+    computed = np.dtype(np.float32) if dtype.itemsize == 2 and dtype.kind in "fV" else dtype
+    x1, x2 = as_dtype(x1, computed), as_dtype(x2, computed)
     row, column = x1.ndim == 1, x2.ndim == 1
     a = x1.reshape(1, x1.size) if row else x1
     b = x2.reshape(x2.size, 1) if column else x2
@@ -75,7 +80,31 @@ def _matmul(x1, x2):
         del shape[-1]
     if row:
         del shape[-1 if column else -2]
-    return y.reshape(tuple(shape))
+    return as_dtype(y.reshape(tuple(shape)), dtype)
+
+
+def _require_product(x1, x2):
+    shapes = [np.shape(x) for x in (x1, x2)]
+    fit = all(shapes) and shapes[0][-1] == shapes[1][max(0, len(shapes[1]) - 2)]
+    if not fit:
+        raise ValueError(
+            "kerasmirror: a product of matrices needs as many columns in the first as rows in the "
+            f"second. Received: shapes {shapes[0]} and {shapes[1]}"
+        )
+
+
+def dot(x1, x2):
+    """The product of matrices where x2 has two axes at most, else with each matrix of x2."""
+    x1, x2 = settled(x1), settled(x2)
+    if not (np.ndim(x1) and np.ndim(x2)):
+        return apply(np.multiply, x1, x2)
+    if x2.ndim <= 2:
+        return _matmul(x1, x2)
+    _require_product(x1, x2)
+    rows, *others = np.roll(range(x2.ndim - 1), 1).tolist()
+    columns = movement.transpose(x2, [rows, *others, x2.ndim - 1])
+    y = _matmul(x1, columns.reshape(columns.shape[0], -1))
+    return y.reshape(*x1.shape[:-1], *columns.shape[1:])
 
 
 _SPECIAL = {
@@ -126,7 +155,8 @@ def _operator(ufunc, swapped=False):
 
 def _power(self, exponent):
     # As NumPy's operator does it: exactly, and without a logarithm.
-    if type(exponent) in (int, float) and self.dtype.kind != "b" and exponent == 2:
+    exact = type(exponent) in ((int,) if self.dtype.kind in "iu" else (int, float))
+    if exact and self.dtype.kind != "b" and exponent == 2:
         return map_scalar(scalar.square, self)
     return apply(np.power, self, exponent)
 
@@ -172,6 +202,13 @@ def reduced(name, x, axis=None, keepdims=False):
         return k.moments(x, axis, bool(keepdims))[1]
     y = getattr(k, name)(x, axis, bool(keepdims))
     return cast(y, np.int64) if name in ("argmax", "argmin") else y
+
+
+def cumulated(name, x, axis=None, dtype=None):
+    """`cumsum` or `cumprod` of the namespace, of whole numbers in int64 as NumPy's."""
+    if dtype is None and x.dtype.kind in "iub":
+        dtype = np.int64
+    return getattr(k, name)(x if dtype is None else as_dtype(x, np.dtype(dtype)), axis)
 
 
 def _reduction(name):
@@ -280,8 +317,8 @@ def _install():
     array.clip = lambda self, lowest, highest: k.clip(self, lowest, highest)
     array.take = movement.take
     array.repeat = movement.repeat
-    array.cumsum = lambda self, axis=None: k.cumsum(self, axis)
-    array.dot = _matmul
+    array.cumsum = lambda self, axis=None, dtype=None: cumulated("cumsum", self, axis, dtype)
+    array.dot = dot
 
 
 _install()

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+
 import numpy as np
 
 from . import indexing, memory, movement, runs
 from .array import DeviceArray
-from .array_arithmetic import copied_to, k, reduced, squeeze, swapaxes, without_kernel
-from .casting import cast
+from .array_arithmetic import (
+    copied_to,
+    cumulated,
+    dot,
+    k,
+    reduced,
+    squeeze,
+    swapaxes,
+    without_kernel,
+)
+from .casting import as_dtype, cast
 from .elementwise import clip, full, where
 
 __all__ = []
@@ -31,7 +43,9 @@ def _empty_like(x, dtype=None, **_):
 
 def _reduction(name):
     def run(x, axis=None, dtype=None, keepdims=False):
-        return reduced(name, x if dtype is None else cast(x, dtype), axis, keepdims)
+        if dtype is None:
+            return reduced(name, x, axis, keepdims)
+        return as_dtype(reduced(name, cast(x, dtype), axis, keepdims), np.dtype(dtype))
 
     return run
 
@@ -143,8 +157,18 @@ def _copyto(target, source, casting="same_kind", where=True):
     copied_to(target, source)
 
 
-def _std(x, axis=None, keepdims=False):
-    return np.sqrt(reduced("var", x, axis, keepdims))
+_var = _reduction("var")
+
+
+def _std(x, axis=None, dtype=None, keepdims=False):
+    return np.sqrt(_var(x, axis, dtype, keepdims))
+
+
+def _clip(x, a_min=None, a_max=None):
+    if a_min is None or a_max is None:
+        x = x if a_min is None else np.maximum(x, a_min)
+        return x if a_max is None else np.minimum(x, a_max)
+    return clip(x, a_min, a_max)
 
 
 FUNCTIONS = {
@@ -153,14 +177,14 @@ FUNCTIONS = {
     np.max: _reduction("max"),
     np.min: _reduction("min"),
     np.mean: _reduction("mean"),
-    np.var: _reduction("var"),
+    np.var: _var,
     np.std: _std,
     np.all: _reduction("all"),
     np.any: _reduction("any"),
     np.argmax: _reduction("argmax"),
     np.argmin: _reduction("argmin"),
-    np.cumsum: lambda x, axis=None: k.cumsum(x, axis),
-    np.cumprod: lambda x, axis=None: k.cumprod(x, axis),
+    np.cumsum: functools.partial(cumulated, "cumsum"),
+    np.cumprod: functools.partial(cumulated, "cumprod"),
     np.shape: lambda x: x.shape,
     np.ndim: lambda x: x.ndim,
     np.size: lambda x, axis=None: x.size if axis is None else x.shape[axis],
@@ -189,11 +213,11 @@ FUNCTIONS = {
     np.argsort: _last_axis(lambda x: cast(k.argsort(x), np.int64)),
     np.searchsorted: lambda a, v, side="left": cast(k.searchsorted(a, v, side), np.int64),
     np.where: _where,
-    np.clip: clip,
+    np.clip: _clip,
     np.tril: _triangle(lower=True),
     np.triu: _triangle(lower=False),
     np.outer: _outer,
-    np.dot: lambda a, b: a.dot(b),
+    np.dot: dot,
     np.copyto: _copyto,
     np.zeros_like: _like(0),
     np.ones_like: _like(1),
@@ -210,7 +234,21 @@ def _array_function(self, function, types, args, options):
     found = FUNCTIONS.get(function)
     if found is None:
         raise without_kernel(f"numpy.{function.__name__}")
-    return found(*args, **options)
+    try:
+        return found(*args, **options)
+    except TypeError:
+        if _takes(found, args, options):
+            raise
+    named = ", ".join(sorted(options)) or f"{len(args)} arguments"
+    raise without_kernel(f"numpy.{function.__name__} with {named}")
+
+
+def _takes(function, args, options):
+    try:
+        inspect.signature(function).bind(*args, **options)
+    except TypeError:
+        return False
+    return True
 
 
 DeviceArray.__array_function__ = _array_function

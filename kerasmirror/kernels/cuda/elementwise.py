@@ -68,11 +68,11 @@ def map_scalar(formula, *args):
     without a ufunc takes the numbers last, and they come to it with the arrays' dtype.
     """
     if np.ndarray in map(type, args):
-        args = [_settled(a) if type(a) is np.ndarray else a for a in args]
+        args = [settled(a) if type(a) is np.ndarray else a for a in args]
     key = (formula, *[a.dtype if isinstance(a, DeviceArray) else type(a) for a in args])
     plan = _plans.get(key)
     if plan is None:
-        args = [_settled(a) for a in args]
+        args = [settled(a) for a in args]
         kinds = [_kind(a) for a in args]
         if not any(isinstance(a, DeviceArray) for a in args):
             args = [memory.to_device(np.asarray(a)) for a in args]
@@ -83,7 +83,7 @@ def map_scalar(formula, *args):
     return _run(plan, args)
 
 
-def _settled(a):
+def settled(a):
     """An argument as the device array or number that it means.
 
     An array of the host is a constant of the rule that calls, a mask or weights of its own: tensors
@@ -119,7 +119,7 @@ def _planned(formula, args, kinds):
     if given == _BOOL and formula in _OF_BOOLEANS:
         formula = _OF_BOOLEANS[formula]
     computed = _computed(formula, given)
-    if computed is None:
+    if computed is None or (given == _BOOL and formula in _UNCHANGED):
         return _without_kernel(formula, given)
     made = formulas.kernels_of(formula, count, len(args) - count)
     singles = formulas.takes_singles(formula, count)
@@ -239,7 +239,7 @@ _where = formulas.make_kernels(_WHERE, inlined(_chosen))
 
 def where(condition, x1, x2):
     """x1 where the condition is true, else x2; all three broadcast."""
-    condition, x1, x2 = (_settled(a) for a in (condition, x1, x2))
+    condition, x1, x2 = (settled(a) for a in (condition, x1, x2))
     dtype = np.result_type(*(a.dtype if isinstance(a, DeviceArray) else a for a in (x1, x2)))
     if not isinstance(condition, DeviceArray):
         condition = full((), bool(condition), _BOOL)

@@ -48,13 +48,23 @@ def test_numpys_ufuncs_run_kernels(alike):
     alike(lambda x: np.tanh(np.exp(x)), X, rtol=1e-6)
     alike(lambda x: np.add(x, 2, out=x.copy()), X)
     alike(np.isfinite, X)
+    alike(np.absolute, X > 0)
 
 
-def test_what_stands_on_two_devices_is_refused(gpu):
+def test_an_array_of_the_host_is_a_constant_of_the_rule_that_computes_with_it(gpu):
     x = gpu.to_device(X)
-    for operation in (lambda: x + X, lambda: X * x, lambda: np.maximum(X, x)):
-        with pytest.raises(TypeError, match="an array on the CPU .* together with one on a GPU"):
-            operation()
+    for operation in (
+        lambda x: x + X,
+        lambda x: X * x,
+        lambda x: np.maximum(X, x),
+        lambda x: x @ X.T,
+        lambda x: X.T @ x,
+    ):
+        np.testing.assert_allclose(operation(x).to_host(), operation(X), rtol=1e-6)
+
+
+def test_nothing_moves_by_itself_where_values_are_written_or_joined(gpu):
+    x = gpu.to_device(X)
     with pytest.raises(TypeError, match="values of shape .* that are on the CPU"):
         x[0] = X[0]
     with pytest.raises(TypeError, match="to write values of a GPU to"):
@@ -73,6 +83,7 @@ def test_what_has_no_kernel_is_refused(gpu):
         ("numpy.add.accumulate", lambda: np.add.accumulate(x)),
         ("numpy.where of one argument", lambda: np.where(x)),
         ("numpy.add with where", lambda: np.add(x, x, where=X > 0)),
+        ("numpy.var with ddof", lambda: np.var(x, ddof=1)),
     ):
         with pytest.raises(NotImplementedError, match=f"{name} has no CUDA kernel"):
             run()
@@ -103,6 +114,8 @@ FUNCTIONS = {
     "split_at": lambda x: np.split(x, [1, 3], axis=1),
     "where": lambda x: np.where(x > 0, x, 0),
     "clip": lambda x: np.clip(x, -0.5, 0.5),
+    "clip_below": lambda x: np.clip(x, 0.25, None),
+    "clip_above": lambda x: np.clip(x, None, 0.25),
     "zeros_like": np.zeros_like,
     "full_like": lambda x: np.full_like(x, 2.5),
     "pad": lambda x: np.pad(x, ((0, 1), (2, 0)), constant_values=3),
@@ -122,6 +135,93 @@ FUNCTIONS = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_and_methods(alike, name):
     alike(FUNCTIONS[name], X)
+
+
+REDUCTIONS = "sum prod mean var std max min all any argmax argmin".split()
+KINDS = {
+    "float32": X,
+    "float16": X.astype("float16"),
+    "int32": WHOLE,
+    "bool": X > 0,
+    "empty": X[:, :0].copy(),
+}
+
+
+@pytest.mark.parametrize("kind", ["float32", "int32", "bool"])
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_reductions_have_numpys_values_and_types(alike, name, kind):
+    function, x = getattr(np, name), KINDS[kind].reshape(3, 2, 2)
+    alike(function, x, rtol=1e-6)
+    alike(lambda x: function(x, axis=1), x, rtol=1e-6)
+    alike(lambda x: function(x, axis=-1, keepdims=True), x, rtol=1e-6)
+    if name != "std":
+        alike(lambda x: getattr(x, name)(0), x, rtol=1e-6)
+    if name not in ("argmax", "argmin"):
+        alike(lambda x: function(x, axis=(0, 2)), x, rtol=1e-6)
+
+
+def test_reductions_of_nothing_and_of_one_value(alike):
+    one = np.full((), 2.5, "float32")
+    for name in ("sum", "prod", "mean", "var"):
+        alike(getattr(np, name), one)
+    alike(lambda x: np.sum(x, axis=1), KINDS["empty"])
+    alike(lambda x: np.prod(x, axis=1), KINDS["empty"])
+    alike(lambda x: np.sum(x, axis=0), KINDS["empty"])
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "cumsum", "cumprod"])
+def test_a_dtype_is_what_is_computed_in(alike, name):
+    function = getattr(np, name)
+    alike(lambda x: function(x, axis=0, dtype="float64"), X, rtol=1e-15)
+    alike(lambda x: function(x, axis=0, dtype=np.float32), WHOLE, rtol=1e-6)
+    if name != "mean":
+        alike(lambda x: function(x, dtype=np.int32), WHOLE)
+
+
+@pytest.mark.parametrize("kind", ["float32", "int32", "bool", "empty"])
+def test_cumulative_sums_and_products_have_numpys_types(alike, kind):
+    alike(np.cumsum, KINDS[kind], rtol=1e-5)
+    alike(np.cumprod, KINDS[kind], rtol=1e-5)
+    alike(lambda x: np.cumprod(x, axis=0), KINDS[kind], rtol=1e-5)
+    alike(lambda x: x.cumsum(-1), KINDS[kind], rtol=1e-6)
+
+
+STACK = np.random.default_rng(1).normal(size=(2, 4, 5)).astype("float32")
+
+
+@pytest.mark.parametrize("product", [operator.matmul, np.matmul, np.dot], ids=lambda f: f.__name__)
+def test_products_of_matrices_and_vectors(alike, product):
+    row = X[0].copy()
+    for a, b in [(X, X.T.copy()), (X, row), (row, X.T.copy()), (row, row), (row, STACK)]:
+        alike(product, a, b, rtol=1e-6)
+    alike(product, X[:, :0].copy(), X.T[:0].copy())
+    alike(product, X.astype("float64"), X.T.copy(), rtol=1e-14)
+    alike(product, X.astype("float16"), X.T.astype("float16"), rtol=2e-3)
+
+
+def test_products_of_stacks_of_matrices(alike):
+    three = np.stack([X, X + 1])
+    alike(operator.matmul, three, STACK, rtol=1e-6)
+    alike(operator.matmul, X, STACK, rtol=1e-6)
+    alike(operator.matmul, three, STACK[:1].copy(), rtol=1e-6)
+    alike(lambda a, b: a.dot(b), three, STACK, rtol=1e-6)
+    alike(np.dot, three, STACK[0].copy(), rtol=1e-6)
+    alike(np.dot, three, STACK.reshape(1, 2, 4, 5), rtol=1e-6)
+    alike(lambda x: np.dot(x, np.float32(2)) + np.dot(np.float32(3), x), X)
+
+
+@pytest.mark.parametrize("shapes", [((3, 4), (3, 4)), ((4,), (3,)), ((2, 3), ()), ((), (2,))])
+def test_matrices_that_do_not_fit_are_refused(gpu, shapes):
+    a, b = (gpu.zeros(shape) for shape in shapes)
+    with pytest.raises(ValueError, match="as many columns in the first as rows in the second"):
+        a @ b
+
+
+def test_powers_have_numpys_types(alike):
+    alike(lambda x: x**2, WHOLE)
+    alike(lambda x: x**2.0, WHOLE)
+    alike(lambda x: x**2.0, X)
+    alike(lambda x: x**2.0, X.astype("float16"), rtol=1e-3)
 
 
 def test_values_are_put_along_an_axis_in_place(alike):
