@@ -92,7 +92,8 @@ def _cumulation(name, merge, start):
 
 _CUMSUM = _cumulation("cumsum", plus, zero)
 _CUMPROD = _cumulation("cumprod", times, one)
-_SCAN_PART = 8192  # values of a part of a row
+_SCAN_PART = 8192  # values of a part of a row at least
+_MOST_PARTS = 65535  # blocks along the second axis of a grid
 
 
 def cumsum(x, axis: int | None = None, reverse: bool = False):
@@ -130,8 +131,7 @@ def _accumulate(kernels, x, axis, reverse):
 
 def _accumulated_rows(kernels, x, rows, n, reverse):
     y = memory.empty((rows, n), x.dtype)
-    parts = -(-n // _SCAN_PART) if rows < 256 else 1
-    length = -(-n // parts)
+    parts, length = _parts_of(rows, n)
     totals = memory.empty((rows, parts), x.dtype)
     launch(kernels[0], (rows, parts), x, y, totals, n, length, reverse)
     if parts > 1:
@@ -139,3 +139,10 @@ def _accumulated_rows(kernels, x, rows, n, reverse):
         launch(kernels[0], (rows, 1), totals, totals, last, parts, parts, 0)
         launch(kernels[1], (rows, parts - 1), y, totals, n, length, parts, reverse)
     return y
+
+
+def _parts_of(rows, n):
+    """(in how many parts a row of n values is scanned, how many values each has)."""
+    parts = min(-(-n // _SCAN_PART), _MOST_PARTS) if rows < 256 else 1
+    length = -(-n // parts)
+    return -(-n // length), length

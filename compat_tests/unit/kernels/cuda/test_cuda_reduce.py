@@ -120,6 +120,16 @@ def test_cumulative_sums_in_parts(same, gpu, threads, monkeypatch):
     x = _array((2, 800), "float32")
     same("cumsum", x, 1)
     same("cumsum", x, 1, True)
+    monkeypatch.setattr(cumulative, "_MOST_PARTS", 2)
+    same("cumsum", x, 1)
+
+
+@pytest.mark.parametrize("n", [1, 8192, 8193, 65535 * 8192 + 1, 2**31 - 2**16])
+def test_the_parts_of_a_row_fit_into_a_grid(n):
+    from kerasmirror.kernels.cuda import cumulative
+
+    parts, length = cumulative._parts_of(1, n)
+    assert parts <= 65535 and (parts - 1) * length < n <= parts * length
 
 
 def test_a_sum_of_many_is_as_close_as_a_pairwise_one(gpu):
