@@ -154,7 +154,7 @@ def _is_whole(y, part):
 # --- along an axis --------------------------------------------------------------------------
 
 
-@kernel("T* I* T* i4 i4 i4 i4", T="u1 u2 u4 u8", I="i4 i8")
+@kernel("T* I* T* i4 i4 i4 i4", T="u1 u2 u4 u8", I="i4 i8", traffic="r r w 0f")
 def _take_along(x, indices, y, size, n, count, inner):
     i = grid_index()
     if i < size:
@@ -175,6 +175,8 @@ def take_along_axis(x, indices, axis):
     x, indices = _of_one_form(x, movement.index_array(indices), axis)
     y = memory.empty(indices.shape, x.dtype)
     inner = math.prod(x.shape[axis + 1 :])
+    if y.size and not x.size:
+        raise movement.nothing_there(axis)
     sizes = y.size, x.shape[axis], indices.shape[axis], inner
     words = strided.words
     launch(_take_along, blocks_for(y.size), words(x), indices, words(y), *sizes)
@@ -195,7 +197,7 @@ def _without(shape, axis):
     return (*shape[:axis], 1, *shape[axis + 1 :])
 
 
-@kernel("I* T* T* i4 i4 i4 i4", T="f4 f8 i4 i8", I="i4 i8")
+@kernel("I* T* T* i4 i4 i4 i4", T="f4 f8 i4 i8", I="i4 i8", traffic="r r w 1f")
 def _add_along(indices, values, y, columns, n, count, inner):
     # One thread owns a column of y, and adds in the order of the indices.
     i = grid_index()
@@ -228,6 +230,8 @@ def put_along_axis_add(shape, indices, values, axis):
     if _without(shape, axis) != _without(indices.shape, axis):
         return _added_where_stretched(y, indices, values, axis)
     values = _stretched(values, indices.shape)
+    if values.size and not y.size:
+        raise movement.nothing_there(axis)
     inner = math.prod(y.shape[axis + 1 :])
     columns = y.size // max(1, y.shape[axis])
     sizes = columns, y.shape[axis], indices.shape[axis], inner

@@ -281,8 +281,15 @@ def take(x, indices, axis=None):
     y = memory.empty((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)
     inner = math.prod(x.shape[axis + 1 :])
     count, n = indices.size, x.shape[axis]
+    if y.size and not n:
+        raise nothing_there(axis)
     launch(_take, blocks_for(y.size), words(x), indices, words(y), y.size, n, count, inner)
     return y
+
+
+def nothing_there(axis):
+    """The IndexError for values that are asked of an axis of size 0: there is no memory to read."""
+    return IndexError(f"kerasmirror: axis {axis} has no places to index. Received: size 0")
 
 
 def take_rows(table, indices):

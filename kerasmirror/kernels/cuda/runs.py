@@ -16,7 +16,7 @@ from . import memory
 from .indices import add32, grid_index, mul32, quotient
 from .kernel import kernel
 from .launch import blocks_for, launch
-from .movement import broadcast_to, index_array
+from .movement import broadcast_to, index_array, nothing_there
 from .sort import order_of
 from .strided import words
 
@@ -45,6 +45,8 @@ def flat_places(arrays, sizes):
     y = memory.empty(shape, np.int32)
     for i, (a, n) in enumerate(zip(arrays, sizes, strict=True)):
         a = a if a.shape == shape else broadcast_to(a, shape)
+        if y.size and not n:
+            raise nothing_there(i)
         launch(_flat_places, blocks_for(y.size), a, y, y.size, n, int(i > 0))
     return y
 

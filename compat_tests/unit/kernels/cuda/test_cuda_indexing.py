@@ -103,3 +103,22 @@ def test_axes_beside_it_broadcast(same):
     same("take_along_axis", X, indices, 1, exact=True)
     values = RNG.normal(size=(4, 3, 6)).astype("float32")
     same("put_along_axis_add", X.shape, indices, values, 1, exact=True)
+
+
+def test_an_axis_without_places_cannot_be_indexed(gpu):
+    x, i = gpu.zeros((2, 0, 3)), gpu.to_device(np.array([0, 0]))
+    along = gpu.to_device(np.zeros((2, 1, 3), "int32"))
+    values = gpu.zeros((2, 1, 3))
+    for run in (
+        lambda: gpu.take(x, i, 1),
+        lambda: gpu.get_at(x, (slice(None), i)),
+        lambda: gpu.set_at(x, (slice(None), i), 1.0),
+        lambda: gpu.take_along_axis(x, along, 1),
+        lambda: gpu.put_along_axis_add((2, 0, 3), along, values, 1),
+        lambda: gpu.scatter_add_rows(gpu.zeros((2, 3)), i, 0),
+    ):
+        with pytest.raises(IndexError, match="axis [01] has no places to index"):
+            run()
+    none = gpu.to_device(np.zeros((0,), "int32"))
+    assert gpu.take(x, none, 1).shape == gpu.get_at(x, (slice(None), none)).shape == (2, 0, 3)
+    assert gpu.scatter_add_rows(gpu.zeros((0, 3)), none, 0).shape == (0, 3)
