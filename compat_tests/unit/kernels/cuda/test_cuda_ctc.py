@@ -5,20 +5,22 @@ LABELS = np.array([[3, 3, 1, 3], [1, 2, 1, 2], [5, 4, 0, 0], [0, 0, 0, 0], [2, 2
 LENGTHS = np.array([4, 3, 2, 0, 4])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("times", [[9, 9, 9, 9, 9], [8, 3, 5, 1, 6], [0, 2, 9, 0, 7]])
+@pytest.mark.parametrize(
+    "times, dtype",
+    [([9, 9, 9, 9, 9], "float64"), ([8, 3, 5, 1, 6], "float32"), ([0, 2, 9, 0, 7], "float32")],
+)
 def test_loss_and_gradient_are_those_of_the_cpu(same, threads, dtype, times):
     logits = 3 * np.random.default_rng(0).normal(size=(5, 9, 7))
     rtol = 1e-6 if dtype == "float32" else 1e-13
     same("ctc_loss", logits.astype(dtype), LABELS, LENGTHS, np.array(times), 6, rtol=rtol)
 
 
-@pytest.mark.parametrize("classes, length, steps", [(131, 70, 79), (3, 2, 4)])
+@pytest.mark.parametrize("classes, length, steps", [(131, 65, 66), (3, 2, 4)])
 def test_more_classes_and_states_than_threads(same, threads, classes, length, steps):
-    rng = np.random.default_rng(1)
-    labels = rng.integers(1, classes, (2, length))
-    lengths, times = np.array([length, length - 1]), np.array([steps, steps - 1])
-    logits = rng.normal(size=(2, steps, classes)).astype("float32")
+    # No two neighbours are equal, between which an alignment would have to go through a blank.
+    labels = (np.array([[0], [7]]) + np.arange(length)) % (classes - 1) + 1
+    lengths, times = np.array([length, 1]), np.array([steps, 2])
+    logits = np.random.default_rng(1).normal(size=(2, steps, classes)).astype("float32")
     same("ctc_loss", logits, labels, lengths, times, 0, rtol=1e-6)
 
 
