@@ -6,6 +6,7 @@ import numpy as np
 
 from kerasmirror._export import export
 from kerasmirror.core import checks, config
+from kerasmirror.core.device import CPU, device, host
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.metrics.confusion import (
     PRECISION,
@@ -15,6 +16,7 @@ from kerasmirror.metrics.confusion import (
     even_thresholds,
     ratio,
 )
+from kerasmirror.metrics.on_host import on_host
 from kerasmirror.metrics.reduction import as_array
 
 _CURVES = ("ROC", "PR", "PRGAIN")
@@ -70,7 +72,8 @@ class AUC(Counting):
         self.num_labels = num_labels
         self.label_weights = None
         if label_weights is not None:
-            self.label_weights = Tensor(as_array(label_weights, self.dtype))
+            with device(CPU):
+                self.label_weights = Tensor(host(as_array(label_weights, self.dtype)))
         self._from_logits = from_logits
         self._built = False
         if num_labels and not multi_label:
@@ -91,6 +94,7 @@ class AUC(Counting):
         self._add_counts((self.num_thresholds, shape[1])[: 1 + bool(self.multi_label)])
         self._built = True
 
+    @on_host
     def update_state(self, y_true, y_pred, sample_weight=None):
         y_pred = as_array(y_pred, self._dtype)
         if not self._built:
@@ -109,6 +113,7 @@ class AUC(Counting):
             )
         )
 
+    @on_host
     def result(self):
         if not self._built:
             raise ValueError("AUC.result: there must have been data. Call `update_state` first.")
@@ -135,6 +140,7 @@ class AUC(Counting):
         precision_gain = np.where(tp == 0, 1, 1 - scale * ratio(fp, tp))
         return np.maximum(recall_gain, 0), precision_gain
 
+    @on_host
     def interpolate_pr_auc(self):
         """The area under the precision-recall curve, right between the thresholds too.
 

@@ -7,7 +7,7 @@ import numpy as np
 from kerasmirror._export import export
 from kerasmirror.core import budget, checks, config
 from kerasmirror.core.tensor import Tensor
-from kerasmirror.metrics.metric import Metric
+from kerasmirror.metrics.on_host import HostMetric, on_host
 from kerasmirror.metrics.reduction import as_array, same_rank
 
 # Below every score: stands for the scores that are not among the top k.
@@ -106,7 +106,7 @@ def _thresholds(owner, thresholds, default):
     return items
 
 
-class Counting(Metric):
+class Counting(HostMetric):
     """A metric that keeps some of the four counts in variables of their names."""
 
     kept = KINDS
@@ -132,7 +132,7 @@ PRECISION = ("true_positives", "false_positives")
 SPECIFICITY = ("true_negatives", "false_positives")
 
 
-class _Count(Metric):
+class _Count(HostMetric):
     """The weight of one of the four kinds."""
 
     kind = ""
@@ -143,10 +143,12 @@ class _Count(Metric):
         self.thresholds = _thresholds(type(self).__name__, thresholds, 0.5)
         self.accumulator = self.add_variable((len(self.thresholds),), "zeros", name="accumulator")
 
+    @on_host
     def update_state(self, y_true, y_pred, sample_weight=None):
         found = counts(y_true, y_pred, self.thresholds, sample_weight)
         self.accumulator.accumulate(found[self.kind])
 
+    @on_host
     def result(self):
         values = self.accumulator.numpy()
         return Tensor(np.asarray(values[0]) if len(self.thresholds) == 1 else values)
@@ -207,10 +209,12 @@ class _Share(Counting):
         self.thresholds = _thresholds(type(self).__name__, thresholds, default)
         self._add_counts((len(self.thresholds),))
 
+    @on_host
     def update_state(self, y_true, y_pred, sample_weight=None):
         options = {"top_k": self.top_k, "class_id": self.class_id}
         self._add(counts(y_true, y_pred, self.thresholds, sample_weight, **options))
 
+    @on_host
     def result(self):
         (values,) = self._rates(self.kept)
         return Tensor(np.asarray(values[0]) if len(self.thresholds) == 1 else values)
@@ -268,9 +272,11 @@ class _BestUnderConstraint(Counting):
         self.thresholds = [0.5] if num_thresholds == 1 else even_thresholds(num_thresholds, 0.0)
         self._add_counts((len(self.thresholds),))
 
+    @on_host
     def update_state(self, y_true, y_pred, sample_weight=None):
         self._add(counts(y_true, y_pred, self.thresholds, sample_weight, class_id=self.class_id))
 
+    @on_host
     def result(self):
         constrained, dependent = self._rates(self.constrained, self.dependent)
         best = np.max(dependent, initial=0, where=constrained >= constrained.dtype.type(self.value))

@@ -7,7 +7,7 @@ import numpy as np
 from kerasmirror._export import export
 from kerasmirror.core import config
 from kerasmirror.core.tensor import Tensor
-from kerasmirror.metrics.metric import Metric
+from kerasmirror.metrics.on_host import HostMetric, on_host
 from kerasmirror.metrics.reduction import as_array
 
 
@@ -26,7 +26,7 @@ def _check_number(owner, name, value, text, is_good):
 
 
 @export("metrics.FBetaScore")
-class FBetaScore(Metric):
+class FBetaScore(HostMetric):
     """`(1 + b^2) * precision * recall / (b^2 * precision + recall)` of each class.
 
     Args: average is None (one score a class), "micro" (all classes counted together), "macro"
@@ -72,6 +72,7 @@ class FBetaScore(Metric):
         )
         self._built = True
 
+    @on_host
     def update_state(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = as_array(y_true, self._dtype), as_array(y_pred, self._dtype)
         if not self._built:
@@ -92,6 +93,7 @@ class FBetaScore(Metric):
         ):
             variable.accumulate((values * weights).sum(axis))
 
+    @on_host
     def result(self):
         if not self._built:
             raise ValueError(

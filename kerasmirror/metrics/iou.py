@@ -10,12 +10,12 @@ from kerasmirror._export import export
 from kerasmirror.core import config
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.losses.loss import array_of
-from kerasmirror.metrics.metric import Metric
+from kerasmirror.metrics.on_host import HostMetric, on_host
 from kerasmirror.metrics.reduction import as_array
 
 
 @export("metrics.IoU")
-class IoU(Metric):
+class IoU(HostMetric):
     """Mean over `target_class_ids` of `TP / (TP + FP + FN)`, from one confusion matrix.
 
     Samples of `ignore_class`, or of no class in [0, num_classes), do not count.
@@ -52,6 +52,7 @@ class IoU(Metric):
             )
         self.target_class_ids = list(target_class_ids)
 
+    @on_host
     def update_state(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = array_of(y_true), array_of(y_pred)
         if not self.sparse_y_true:
@@ -82,6 +83,7 @@ class IoU(Metric):
             )
         return np.broadcast_to(as_array(weights, self._dtype).reshape(-1), shape)
 
+    @on_host
     def result(self):
         matrix = self.total_cm.data
         both = np.diag(matrix)
@@ -119,6 +121,7 @@ class BinaryIoU(IoU):
         super().__init__(num_classes=2, target_class_ids=target_class_ids, name=name, dtype=dtype)
         self.threshold = threshold
 
+    @on_host
     def update_state(self, y_true, y_pred, sample_weight=None):
         y_pred = as_array(y_pred, "float32")
         super().update_state(y_true, y_pred >= np.float32(self.threshold), sample_weight)

@@ -17,7 +17,7 @@ from kerasmirror.losses.regression import (
     mean_squared_error,
     mean_squared_logarithmic_error,
 )
-from kerasmirror.metrics.metric import Metric
+from kerasmirror.metrics.on_host import HostMetric, on_host
 from kerasmirror.metrics.reduction import Mean, NamedMean, as_array, same_rank
 
 
@@ -103,7 +103,7 @@ class LogCoshError(NamedMean):
 
 
 @export("metrics.R2Score")
-class R2Score(Metric):
+class R2Score(HostMetric):
     """`1 - sum((y_true - y_pred)^2) / sum((y_true - mean)^2)` of each output: the explained share.
 
     Args: class_aggregation combines the outputs: "uniform_average", "variance_weighted_average",
@@ -147,6 +147,7 @@ class R2Score(Metric):
         self.count = self.add_variable(shape, "zeros", name="count")
         self._built = True
 
+    @on_host
     def update_state(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = same_rank(as_array(y_true, self._dtype), as_array(y_pred, self._dtype))
         if not self._built:
@@ -162,6 +163,7 @@ class R2Score(Metric):
         self.count.accumulate(weights.sum(0))
         self.num_samples.accumulate(y_true.size)
 
+    @on_host
     def result(self):
         if not self._built:
             raise ValueError(
