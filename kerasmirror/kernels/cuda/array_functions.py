@@ -147,6 +147,18 @@ def _broadcast_arrays(*arrays):
     return tuple(a if a.shape == shape else movement.broadcast_to(a, shape) for a in arrays)
 
 
+def _places_by(function):
+    """A function of places that are counted first: the host has to wait for how many there are."""
+
+    def run(x):
+        found = function(x.to_host())
+        if isinstance(found, tuple):
+            return tuple(memory.to_device(places) for places in found)
+        return memory.to_device(found)
+
+    return run
+
+
 def _outer(a, b):
     return a.reshape(-1, 1) * b.reshape(1, -1)
 
@@ -213,6 +225,9 @@ FUNCTIONS = {
     np.argsort: _last_axis(lambda x: cast(k.argsort(x), np.int64)),
     np.searchsorted: lambda a, v, side="left": cast(k.searchsorted(a, v, side), np.int64),
     np.where: _where,
+    np.nonzero: _places_by(np.nonzero),
+    np.flatnonzero: _places_by(np.flatnonzero),
+    np.argwhere: _places_by(np.argwhere),
     np.clip: _clip,
     np.tril: _triangle(lower=True),
     np.triu: _triangle(lower=False),
@@ -252,3 +267,4 @@ def _takes(function, args, options):
 
 
 DeviceArray.__array_function__ = _array_function
+DeviceArray.nonzero = FUNCTIONS[np.nonzero]

@@ -60,7 +60,8 @@ def ctc_loss(target, output, target_length, output_length, mask_index=0):
     if wrong.any():
         raise ValueError(
             f"{owner}: `target` must hold classes of [0, {output.shape[2]}) other than the blank "
-            f"{blank}. Received: {labels[wrong][0]} in sample {np.argwhere(wrong)[0][0]}"
+            f"{blank}. Received: {labels[wrong].tolist()[0]} in sample "
+            f"{np.argwhere(wrong).tolist()[0][0]}"
         )
     return _ctc_loss(output, labels=labels, label_lengths=label_lengths, times=times, blank=blank)
 
@@ -75,7 +76,7 @@ def _ctc_loss(k, output, *, labels, label_lengths, times, blank):
     loss, grad = k.ctc_loss(wide, labels, label_lengths, times, blank)
 
     def backward(dy, needs):
-        dx = grad * np.asarray(dy, grad.dtype)[:, None, None]
+        dx = grad * dy.astype(grad.dtype, copy=False)[:, None, None]
         return (narrowed(dx, output.dtype),)
 
     return loss, backward

@@ -62,7 +62,7 @@ def _one_hot_spec(x, *, num_classes, axis, dtype):
     "one_hot", spec=_one_hot_spec, tangent=tangents.without_gradient("it takes whole numbers")
 )
 def _one_hot(k, x, *, num_classes, axis, dtype):
-    return _dense_one_hot(x, num_classes, axis, dtype), None
+    return _dense_one_hot(k, x, num_classes, axis, dtype), None
 
 
 def _multi_hot_spec(x, *, num_classes, axis, dtype):
@@ -74,13 +74,19 @@ def _multi_hot_spec(x, *, num_classes, axis, dtype):
     "multi_hot", spec=_multi_hot_spec, tangent=tangents.without_gradient("it takes whole numbers")
 )
 def _multi_hot(k, x, *, num_classes, axis, dtype):
-    y = _dense_one_hot(x, num_classes, axis, dtype)
+    y = _dense_one_hot(k, x, num_classes, axis, dtype)
     return y.max(axis=1 if x.ndim > 1 else 0), None
 
 
-def _dense_one_hot(x, num_classes, axis, dtype):
+def _dense_one_hot(k, x, num_classes, axis, dtype):
     with np.errstate(invalid="ignore"):
         x = x.astype(np.int64)
+    if not isinstance(x, np.ndarray):
+        # Compared with every class: which places are ones, the host would have to wait for.
+        classes = k.cumsum(k.zeros((num_classes,), np.int64) + 1) - 1
+        classes = classes.reshape(num_classes, *[1] * (x.ndim - axis))
+        equal = x.reshape(*x.shape[:axis], 1, *x.shape[axis:]) == classes
+        return equal.astype(dtypes.numpy_dtype(dtype))
     y = np.zeros((x.size, num_classes), dtypes.numpy_dtype(dtype))
     flat = x.reshape(-1)
     rows = np.flatnonzero((flat >= 0) & (flat < num_classes))

@@ -217,6 +217,14 @@ def test_matrices_that_do_not_fit_are_refused(gpu, shapes):
         a @ b
 
 
+def test_places_that_have_to_be_counted(alike):
+    for x in (X, X > 0.5, WHOLE[0], X[:, :0].copy()):
+        alike(np.nonzero, x)
+        alike(lambda x: x.nonzero(), x)
+        alike(np.flatnonzero, x)
+        alike(np.argwhere, x)
+
+
 def test_powers_have_numpys_types(alike):
     alike(lambda x: x**2, WHOLE)
     alike(lambda x: x**2.0, WHOLE)
