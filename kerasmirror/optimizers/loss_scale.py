@@ -6,6 +6,7 @@ import numpy as np
 
 from kerasmirror._export import export
 from kerasmirror.core import serialization
+from kerasmirror.core.device import CPU, device
 from kerasmirror.core.scopes import name_scope
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.tracking import untracked
@@ -64,10 +65,11 @@ class LossScaleOptimizer(Optimizer):
 
     @untracked
     def build(self, var_list):
-        self.step_counter = self.add_variable((), constant(0), "int64", name="step_counter")
-        self.dynamic_scale = self.add_variable(
-            (), constant(self.initial_scale), "float32", name="dynamic_scale"
-        )
+        with device(CPU):  # the host reads both at every step
+            self.step_counter = self.add_variable((), constant(0), "int64", name="step_counter")
+            self.dynamic_scale = self.add_variable(
+                (), constant(self.initial_scale), "float32", name="dynamic_scale"
+            )
         self.inner_optimizer.build(var_list)
         super().build(var_list)
 
@@ -100,8 +102,10 @@ class LossScaleOptimizer(Optimizer):
 
     def check_finite(self, grads):
         """Whether all numbers in the gradients (None for none) are finite, as a tensor."""
-        finite = all(np.isfinite(_array(g)).all() for g in grads if g is not None)
-        return Tensor(np.asarray(finite))
+        arrays = [_array(g) for g in grads if g is not None]
+        # Of all of them before one is read: a GPU has no pauses between them.
+        finite = [np.isfinite(array).all() for array in arrays]
+        return Tensor(np.asarray(all(finite)))
 
     @property
     def learning_rate(self):
@@ -140,4 +144,4 @@ class LossScaleOptimizer(Optimizer):
 
 
 def _array(gradient):
-    return gradient if type(gradient) is np.ndarray else np.asarray(_raw(gradient))
+    return gradient if type(gradient) is np.ndarray else _raw(gradient)

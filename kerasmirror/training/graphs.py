@@ -171,6 +171,7 @@ class _TrainingGraph:
     def __init__(self, model, x, y, states):
         k = GPU.kernels
         self._compile_loss, self._optimizer = model._compile_loss, model.optimizer
+        self._scale = self._optimizer.scale_loss(1.0)  # a number of the host, which is recorded
         self._flags = [(v, v._trainable, v._regularizer) for v in model.variables]
         self._weights = model.trainable_weights
         if not self._weights:
@@ -196,6 +197,8 @@ class _TrainingGraph:
     def holds(self, model):
         """Whether the step is still this one."""
         if model._compile_loss is not self._compile_loss or model.optimizer is not self._optimizer:
+            return False
+        if self._optimizer.scale_loss(1.0) != self._scale:
             return False
         return all([v._trainable is t and v._regularizer is r for v, t, r in self._flags])
 

@@ -8,11 +8,18 @@ from kerasmirror import _export
 from kerasmirror.autodiff.tape import GradientTape
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.losses.loss import reduce_weighted_values
+from kerasmirror.optimizers.optimizer import Optimizer
 from kerasmirror.training import nests
 
 _LOSSES = ("SparseCategoricalCrossentropy", "CategoricalCrossentropy")
 _FUNCTIONS = ("sparse_categorical_crossentropy", "categorical_crossentropy")
 _SINGLE = np.dtype(np.float32)
+
+
+def _scales_losses(optimizer):
+    """Whether what is differentiated is not the loss itself."""
+    own = type(optimizer).scale_loss is not Optimizer.scale_loss
+    return own or optimizer.loss_scale_factor is not None
 
 
 class Forward:
@@ -87,7 +94,7 @@ class Training:
             or any(v._regularizer is not None for v in model.variables)
             or optimizer is None
             or not type(optimizer).__module__.startswith("kerasmirror.optimizers.")
-            or optimizer.loss_scale_factor is not None
+            or _scales_losses(optimizer)
         ):
             return None
         sparse = loss.fn is functions[0]
@@ -98,6 +105,8 @@ class Training:
     def holds(self, model):
         """Whether the step is still this one."""
         if model._compile_loss is not self._compile_loss or model.optimizer is not self._optimizer:
+            return False
+        if _scales_losses(self._optimizer):
             return False
         return all([v._trainable is t and v._regularizer is r for v, t, r in self._flags])
 
