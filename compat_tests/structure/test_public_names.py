@@ -17,6 +17,7 @@ OWN = (
     "config.threads",
     "config.conv_algorithm",
     "config.fusion",
+    "config.tensor_cores",
     "install_as_keras",
     "utils.Dataset",
     "utils.FlowTrace",

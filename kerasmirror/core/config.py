@@ -22,6 +22,7 @@ _TRACEBACK_FILTERING = True
 _MAX_EPOCHS = None
 _MAX_STEPS_PER_EPOCH = None
 _FUSION = True
+_TENSOR_CORES = False
 _FLASH_ATTENTION = None
 
 
@@ -304,6 +305,34 @@ def _take_conv_algorithm(algorithm):
         kernels = sys.modules.get(name)
         if kernels is not None:
             kernels.set_conv_algorithm(algorithm)
+
+
+@export("config.tensor_cores")
+def tensor_cores(enabled=None):
+    """Let a GPU multiply float32 matrices in TF32, or not; without argument, whether it does.
+
+    Tensor cores take several times the products of a second, of factors with 11 significant bits:
+    results are off by up to 1e-3 of the largest. Off unless set, in TensorFlow and PyTorch's
+    convolutions it is on. `config.tensor_cores(True)` holds from the call on. What it returns is a
+    context manager that sets, at its end, what was set before.
+    Raises: ValueError for anything but True and False, and for True on a card without them (compute
+    capability below 8.0). Source: our own, Keras leaves this to its backends.
+    """
+    if enabled is None:
+        return _TENSOR_CORES
+    if not isinstance(enabled, bool):
+        checks.fail("keras.config.tensor_cores", "enabled", "True or False", enabled)
+    former = _TENSOR_CORES
+    _take_tensor_cores(enabled)
+    return _Former(_take_tensor_cores, former)
+
+
+def _take_tensor_cores(enabled):
+    global _TENSOR_CORES
+    kernels = sys.modules.get("kerasmirror.kernels.cuda.gemm")
+    if kernels is not None:
+        kernels.set_tensor_cores(enabled)
+    _TENSOR_CORES = enabled
 
 
 @export("config.fusion")

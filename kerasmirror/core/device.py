@@ -18,6 +18,7 @@ import numpy as np
 
 from kerasmirror import kernels
 from kerasmirror._export import export
+from kerasmirror.core import config
 
 _VARIABLE = "KERASMIRROR_DEVICE"
 # "cpu", "CPU:0", "/gpu:1", "/device:GPU:0": what Keras's backends take.
@@ -135,6 +136,8 @@ def _start(number):
         )
     kernels.gpu(number)
     GPU.kernels = kernels.for_device("cuda")
+    if config.tensor_cores():
+        GPU.kernels.set_tensor_cores(True)
     GPU.used = True
 
 

@@ -186,6 +186,23 @@ def test_convolutions_take_the_algorithm_that_is_set():
             keras.ops.conv(x, w)
 
 
+def test_tensor_cores_are_off_unless_they_are_asked_for():
+    rng = np.random.default_rng(0)
+    # Large enough for them to be worth while.
+    x, w = (rng.normal(size=s).astype("float32") for s in ((256, 64), (64, 256)))
+    with keras.device("gpu:0"):
+        assert keras.config.tensor_cores() is False
+        plain = keras.ops.convert_to_numpy(keras.ops.matmul(x, w))
+        with keras.config.tensor_cores(True):
+            rounded = keras.ops.convert_to_numpy(keras.ops.matmul(x, w))
+        again = keras.ops.convert_to_numpy(keras.ops.matmul(x, w))
+    assert np.array_equal(plain, again) and not np.array_equal(plain, rounded)
+    np.testing.assert_allclose(plain, x @ w, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(rounded, x @ w, atol=2e-3 * np.abs(x @ w).max())
+    with pytest.raises(ValueError, match="keras.config.tensor_cores: `enabled` must be True or Fa"):
+        keras.config.tensor_cores("tf32")
+
+
 def test_too_little_memory_leaves_the_model_as_it_was(monkeypatch):
     from kerasmirror.kernels.cuda import memory
 
