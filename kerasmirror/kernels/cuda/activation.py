@@ -11,7 +11,7 @@ from .launch import blocks_for, launch
 __all__ = ["relu", "relu_grad", "relu_grad_sums"]
 
 
-@kernel("T* T* i4", T="f4 f8")
+@kernel("T* T* i4", T="f4 f8", traffic="r w 1f")
 def _relu(x, y, n):
     i = grid_index()
     if i < n:
@@ -27,7 +27,7 @@ def relu(x):
     return y
 
 
-@kernel("T* T* T* i4", T="f4 f8")
+@kernel("T* T* T* i4", T="f4 f8", traffic="r r w 1f")
 def _relu_grad(dy, y, dx, n):
     i = grid_index()
     if i < n:
@@ -88,7 +88,7 @@ def _summing(name, word):
     masked_sums.__name__ = name
     code = np.dtype(name[-7:]).str[1:]
     words = f"{code}* {code}* {code}* {code}* {code} i4 i4 i4 i4 i4 i4"
-    return kernel(words, traffic="2r 1w")(masked_sums)
+    return kernel(words, traffic="r r w - 3f")(masked_sums)
 
 
 _MASKED_SUMS = {

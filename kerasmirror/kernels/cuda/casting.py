@@ -19,14 +19,14 @@ _PAIRS += [words for other in _OTHER for words in (f"{other}* i8* i4", f"i8* {ot
 _TO_NARROW = [f"{a}* u1* i4" for a in _FLOATS]
 
 
-@kernel(*[pair for pair in _PAIRS if pair not in _TO_NARROW])
+@kernel(*[pair for pair in _PAIRS if pair not in _TO_NARROW], traffic="r w 0f")
 def _cast(x, y, n):
     i = grid_index()
     if i < n:
         y[i] = x[i]
 
 
-@kernel(*_TO_NARROW)
+@kernel(*_TO_NARROW, traffic="r w 0f")
 def _cast_to_byte(x, y, n):
     # By int64, so that what is not within 0 to 255 wraps around as on the CPU.
     i = grid_index()
@@ -34,7 +34,7 @@ def _cast_to_byte(x, y, n):
         y[i] = int(x[i])
 
 
-@kernel("T* u1* i4", T="u1 i1 i2 u2 i4 u4 i8 u8 f4 f8")
+@kernel("T* u1* i4", T="u1 i1 i2 u2 i4 u4 i8 u8 f4 f8", traffic="r w 0f")
 def _is_not_zero(x, y, n):
     i = grid_index()
     if i < n:

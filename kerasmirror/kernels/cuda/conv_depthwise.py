@@ -51,7 +51,7 @@ def convolve(x, w, bias, relu, y, settled):
     launch(_depthwise, blocks_for(n), x, w, bias, y, n, flags, *settled)
 
 
-@kernel("T* T* T* T* i4 i4 " + PASS, T="f4 f8")
+@kernel("T* T* T* T* i4 i4 " + PASS, T="f4 f8", traffic="r9 - - w 18f")
 def _depthwise(
     x, w, bias, y, n, flags, images, height, width, channels, rows, columns, filters,
     window_rows, window_columns, step, across, top, left, apart, beside, groups,
@@ -187,7 +187,7 @@ def _gradient_kernel(code, real):
     depthwise_gradient.__name__ = "_depthwise_gradient"
     words = "T* T* T* i4 " + PASS
     size = 4 * shared if code == "f4" else 8 * shared
-    return kernel(words, T=code, shared=size)(depthwise_gradient)
+    return kernel(words, T=code, shared=size, traffic="r9 r9 - 18f")(depthwise_gradient)
 
 
 KERNELS = {4: _gradient_kernel("f4", types.float32), 8: _gradient_kernel("f8", types.float64)}

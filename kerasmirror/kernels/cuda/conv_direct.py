@@ -38,7 +38,7 @@ def convolve(x, w, bias, relu, y, settled):
     launch(_convolve, blocks_for(n), x, w, bias, y, n, finish, *settled)
 
 
-@kernel("T* T* T* T* i4 i4 " + PASS, T="f4 f8")
+@kernel("T* T* T* T* i4 i4 " + PASS, T="f4 f8", traffic="1/32r32 r - - 2f")
 def _convolve(
     x, w, bias, y, n, finish, images, height, width, channels, rows, columns, filters,
     window_rows, window_columns, step, across, top, left, apart, beside, groups,
@@ -89,7 +89,7 @@ def grad_kernel(dy, x, w_shape, geometry):
     return added_parts(sums, w_shape)
 
 
-@kernel("T* T* T* i4 i4 i4 " + PASS, T="f4 f8")
+@kernel("T* T* T* i4 i4 i4 " + PASS, T="f4 f8", traffic="r 1/32r32 - 2f")
 def _grad_kernel(
     dy, x, sums, n_sums, n, each, images, height, width, channels, rows, columns, filters,
     window_rows, window_columns, step, across, top, left, apart, beside, groups,

@@ -50,7 +50,7 @@ _FLAGS = {
 }
 
 
-@kernel("f4* f4* f4* f4* " + "i4 " * 22, block=_THREADS, shared=8 * LARGEST)
+@kernel("f4* f4* f4* f4* " + "i4 " * 22, block=_THREADS, shared=8 * LARGEST, traffic="r - - 2w 40f")
 def _transform(
     source, roots, bias, target, length, stages, n_lines, channels, at_once, flags,
     s_from, s_step, s_count, s_first, s_image, s_line, s_place, s_channel,
@@ -155,7 +155,7 @@ def doubled(spectrum, group, groups, conjugate=False, turned=False):
     return out
 
 
-@kernel("f4* f4* i4 i4 i4 i4 i4 i4 i4")
+@kernel("f4* f4* i4 i4 i4 i4 i4 i4 i4", traffic="2r 4w 0f")
 def _double(spectrum, out, n, rows, columns, all_columns, first, sign, turned):
     i = grid_index()
     if i < n:

@@ -12,7 +12,7 @@ from numba import cuda, int32, types
 from numba.cuda.extending import intrinsic
 
 from .conv_passes import PASS
-from .gemm_kernels import BIAS, RELU, tile_column, tile_row
+from .gemm_kernels import BIAS, RELU, tile_column, tile_row, tile_traffic
 from .gemm_tiles import (
     PADDING,
     address_of,
@@ -238,7 +238,9 @@ def _forward(wide, edge, **budgets):
 
     convolve.__name__ = f"_convolve_{'wide' if wide else 'any'}_{edge}"
     words = "f4* f4* f4* f4* i4 i4 i4 i4 " + PASS
-    return kernel(words, block=2 * edge, shared=16 * size + 4 * edge, **budgets)(convolve)
+    return kernel(
+        words, block=2 * edge, shared=16 * size + 4 * edge, traffic=tile_traffic(edge), **budgets
+    )(convolve)
 
 
 def _kernel_gradient(wide, edge, **budgets):
@@ -360,7 +362,13 @@ def _kernel_gradient(wide, edge, **budgets):
 
     gradient.__name__ = f"_gradient_{'wide' if wide else 'any'}_{edge}"
     words = "f4* f4* f4* i4 i4 i4 i4 i4 " + PASS
-    return kernel(words, block=2 * edge, shared=16 * size + 4 * edge, **budgets)(gradient)
+    return kernel(
+        words,
+        block=2 * edge,
+        shared=16 * size + 4 * edge,
+        traffic=tile_traffic(edge, "-"),
+        **budgets,
+    )(gradient)
 
 
 # The largest tiles need 4 channels and 4 filters side by side: `conv_gemm.edges` sees to it.

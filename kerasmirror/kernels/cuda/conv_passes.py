@@ -163,7 +163,7 @@ def turned(w, taps, groups):
     return out
 
 
-@kernel("T* T* i4 i4 i4 i4 i4 i4 i4 i4 i4 i4 i4", T="f4 f8")
+@kernel("T* T* i4 i4 i4 i4 i4 i4 i4 i4 i4 i4 i4", T="f4 f8", traffic="r w 0f")
 def _turn(
     w, out, n, channels, filters, per_group, columns, row, row_step, n_rows, column, column_step,
     n_columns,
@@ -181,7 +181,7 @@ def _turn(
         out[i] = w[((r * columns + s) * channels + c) * filters + group * per_group + f]
 
 
-@kernel("T* T* i4 i4", T="f4 f8")
+@kernel("T* T* i4 i4", T="f4 f8", traffic="4r w 3f")
 def _add_parts(parts, out, n, count):
     i = grid_index()
     if i < n:

@@ -67,7 +67,9 @@ def convolve(x, w, bias, relu, y, settled):
     launch(_convolve_tiles, blocks, x, w, bias, y, depth, filters, flags, *settled)
 
 
-@kernel("f4* f4* f4* f4* i4 i4 i4 " + PASS, min_blocks=2, shared=8 * _ROOM)
+@kernel(
+    "f4* f4* f4* f4* i4 i4 i4 " + PASS, min_blocks=2, shared=8 * _ROOM, traffic="1/92r 1/64r - - 2f"
+)
 def _convolve_tiles(
     x, w, bias, y, depth, filters, flags, images, height, width, channels, rows, columns,
     all_filters, window_rows, window_columns, step, across, top, left, apart, beside, groups,
@@ -164,7 +166,7 @@ def grad_kernel(dy, x, w_shape, geometry):
     return added_parts(sums, w_shape)
 
 
-@kernel("f4* f4* f4* i4 i4 i4 i4 " + PASS, shared=8 * _PART)
+@kernel("f4* f4* f4* i4 i4 i4 i4 " + PASS, shared=8 * _PART, traffic="1/16r 1/16r - 2f")
 def _gradient_tiles(
     x, dy, sums, m, filters, length, outputs, images, height, width, channels, rows, columns,
     all_filters, window_rows, window_columns, step, across, top, left, apart, beside, groups,

@@ -165,13 +165,23 @@ def _finisher(matrix):
 # --- kernels --------------------------------------------------------------------------------
 
 
-def _named(function, name, m, r):
+def _made(function, name, size, words, traffic, matrix):
+    """The kernel of a function; `traffic` is that of a thread, one tile of one channel."""
+    m, r = size
     function.__name__ = f"_{name}_{m}_{r}"
-    return function
+    traffic = f"{traffic} {_operations(matrix)}f"
+    return kernel(words, min_blocks=2, registers=128, traffic=traffic)(function)
+
+
+def _operations(matrix):
+    """Sums and products in M d M^T."""
+    of_line = sum(sum(a != 0 for a in m) - 1 + sum(abs(a) not in (0, 1) for a in m) for m in matrix)
+    return of_line * (len(matrix) + len(matrix[0]))
 
 
 def _input_kernel(m, r):
-    transform = _loader(matrices(m, r)[0], m + r - 1)
+    points, matrix = m + r - 1, matrices(m, r)[0]
+    transform = _loader(matrix, points)
 
     def of_input(x, out, n, height, width, channels, top, left, tall, wide):
         i = grid_index()
@@ -185,11 +195,13 @@ def _input_kernel(m, r):
             transform(x, row, height, column, width, at, line, channels, out, i, n)
 
     words = "f4* f4* i4 i4 i4 i4 i4 i4 i4 i4"
-    return kernel(words, min_blocks=2, registers=128)(_named(of_input, "winograd_input", m, r))
+    traffic = f"{m**2}r{points**2}/{m**2} {points**2}w"
+    return _made(of_input, "winograd_input", (m, r), words, traffic, matrix)
 
 
 def _spread_kernel(m, r):
-    transform = _loader(transposed(matrices(m, r)[2]), m)
+    points, matrix = m + r - 1, transposed(matrices(m, r)[2])
+    transform = _loader(matrix, m)
 
     def of_output(dy, out, n, filters, rows, columns, tall, wide):
         i = grid_index()
@@ -203,35 +215,41 @@ def _spread_kernel(m, r):
             transform(dy, row, rows, column, columns, at, line, filters, out, i, n)
 
     words = "f4* f4* i4 i4 i4 i4 i4 i4"
-    return kernel(words, min_blocks=2, registers=128)(_named(of_output, "winograd_spread", m, r))
+    traffic = f"{m**2}r {points**2}w"
+    return _made(of_output, "winograd_spread", (m, r), words, traffic, matrix)
 
 
 def _window_kernel(m, r):
-    transform = _changer(matrices(m, r)[1])
+    points, matrix = m + r - 1, matrices(m, r)[1]
+    transform = _changer(matrix)
 
     def of_window(w, out, n):
         i = grid_index()
         if i < n:
             transform(w, i, n, out, i, n)
 
-    named = _named(of_window, "winograd_window", m, r)
-    return kernel("f4* f4* i4", min_blocks=2, registers=128)(named)
+    words = "f4* f4* i4"
+    traffic = f"{r**2}r {points**2}w"
+    return _made(of_window, "winograd_window", (m, r), words, traffic, matrix)
 
 
 def _narrow_kernel(m, r):
-    transform = _changer(transposed(matrices(m, r)[1]))
+    points, matrix = m + r - 1, transposed(matrices(m, r)[1])
+    transform = _changer(matrix)
 
     def to_window(sums, dw, n):
         i = grid_index()
         if i < n:
             transform(sums, i, n, dw, i, n)
 
-    named = _named(to_window, "winograd_narrow", m, r)
-    return kernel("f4* f4* i4", min_blocks=2, registers=128)(named)
+    words = "f4* f4* i4"
+    traffic = f"{points**2}r {r**2}w"
+    return _made(to_window, "winograd_narrow", (m, r), words, traffic, matrix)
 
 
 def _output_kernel(m, r):
-    transform = _finisher(matrices(m, r)[2])
+    points, matrix = m + r - 1, matrices(m, r)[2]
+    transform = _finisher(matrix)
 
     def to_output(products, bias, y, n, filters, rows, columns, tall, wide, flags):
         i = grid_index()
@@ -248,7 +266,8 @@ def _output_kernel(m, r):
             transform(products, i, n, y, row, rows, column, columns, to, line, filters, plus, floor)
 
     words = "f4* f4* f4* i4 i4 i4 i4 i4 i4 i4"
-    return kernel(words, min_blocks=2, registers=128)(_named(to_output, "winograd_output", m, r))
+    traffic = f"{points**2}r - {m**2}w"
+    return _made(to_output, "winograd_output", (m, r), words, traffic, matrix)
 
 
 INPUT = {size: _input_kernel(*size) for size in _SIZES}

@@ -82,7 +82,7 @@ def _may_skip(labels, row, state):
     return state & 1 == 1 and state > 1 and labels[place] != labels[place - 1]
 
 
-@kernel("T* f8* i4", T="f4 f8", block=_THREADS)
+@kernel("T* f8* i4", T="f4 f8", block=_THREADS, traffic="r - 3f")
 def _log_sums(logits, sums, classes):
     # One block owns one row of logits: each thread goes along with the largest value so far.
     row = cuda.blockIdx.x
@@ -116,7 +116,7 @@ def _log_sums(logits, sums, classes):
         sums[row] = highs[0] + math.log(totals[0])
 
 
-@kernel("i4* i4* i4* i4* i4 i4")
+@kernel("i4* i4* i4* i4* i4 i4", traffic="r - w w 0f")
 def _equal_labels(labels, lengths, following, first, length, n):
     i = grid_index()
     if i < n:
@@ -133,7 +133,12 @@ def _equal_labels(labels, lengths, following, first, length, n):
         first[i] = 1 if other < 0 else 0
 
 
-@kernel("T* f8* i4* i4* i4* T* f8* f8* i4 i4 i4 i4", T="f4 f8", block=_THREADS)
+@kernel(
+    "T* f8* i4* i4* i4* T* f8* f8* i4 i4 i4 i4",
+    T="f4 f8",
+    block=_THREADS,
+    traffic="r - - - - - r3w rw 12f",
+)
 def _alignments(
     logits, log_sums, labels, lengths, times, loss, shares, backward, steps, classes, length, blank
 ):
@@ -204,7 +209,12 @@ def _alignments(
         t -= 1
 
 
-@kernel("T* f8* i4* i4* i4* T* f8* i4* i4* T* i4 i4 i4 i4", T="f4 f8", block=_THREADS)
+@kernel(
+    "T* f8* i4* i4* i4* T* f8* i4* i4* T* i4 i4 i4 i4",
+    T="f4 f8",
+    block=_THREADS,
+    traffic="r - - - - - r - - w 3f",
+)
 def _gradient(
     logits, log_sums, labels, lengths, times, loss, shares, following, first, grad,
     steps, classes, length, blank

@@ -80,13 +80,13 @@ def _cumulation(name, merge, start):
                 at += by
 
     made = []
-    for body, template in (
-        (rows, "T* T* T* i4 i4 i4"),
-        (carried, "T* T* i4 i4 i4 i4"),
-        (columns, "T* T* i4 i4 i4 i4"),
+    for body, template, traffic in (
+        (rows, "T* T* T* i4 i4 i4", "r w - 1f"),
+        (carried, "T* T* i4 i4 i4 i4", "rw - 1f"),
+        (columns, "T* T* i4 i4 i4 i4", "r w 1f"),
     ):
         body.__name__ = body.__qualname__ = f"_{name}_{body.__name__}"
-        made.append(kernel(template, T="f4 f8 i4 i8", registers=64)(body))
+        made.append(kernel(template, T="f4 f8 i4 i8", registers=64, traffic=traffic)(body))
     return made
 
 

@@ -17,6 +17,7 @@ from ..cpu.elementwise import UFUNCS
 from .indices import add32, grid_index, mul32
 from .kernel import Kernel, inlined, kernel
 from .strided import offset, places
+from .traffic import operations_of
 
 __all__ = []
 
@@ -204,7 +205,8 @@ def _compiled(source, form, formula, plan):
         templates.append(" ".join([*pointers, *singles, *[number] * form.numbers, "i4"]) + plan)
     budget = {"stack": 32, "doubles": 3 * PER_THREAD} if form.name in _PERIODIC else {}
     name = f"_map_{form.name}" + ("_broadcast" if plan else "")
-    return kernel(*templates, block=_BLOCK, **budget)(scope[name])
+    traffic = f"{'r ' * len(form.words)}w {operations_of(formula.py_func)}f"
+    return kernel(*templates, block=_BLOCK, traffic=traffic, **budget)(scope[name])
 
 
 @inlined

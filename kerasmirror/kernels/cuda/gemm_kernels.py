@@ -42,6 +42,16 @@ def tile_column(number, across, down):
     return quotient(number - group * across * _GROUP, height)
 
 
+def tile_traffic(edge, arrays="- -"):
+    """What a multiply-add of a tile takes of a and b; `arrays`: the words of the others.
+
+    A tile loads a value for `edge` multiply-adds, from the second cache where one of the tiles
+    beside it, whose blocks run at the same time, was first: _GROUP rows of at least as many.
+    """
+    word = f"1/{edge * _GROUP}r{_GROUP}"
+    return f"{word} {word} {arrays} 2f"
+
+
 class Part(NamedTuple):
     """What a thread does with a step's tiles and with its part of c.
 
@@ -172,7 +182,8 @@ def tile_kernel(code, edge, steps, layout, aligned, part, kind="", **budgets):
 
     gemm.__name__ = f"_gemm_{edge}_{layout}{kind}"
     words = "T* T* T* T* i4 i4 i4 i4 i4 i4 i4 i4"
-    return kernel(words, block=2 * edge, T=code, shared=4 * size * int(code[1]), **budgets)(gemm)
+    budgets["shared"] = 4 * size * int(code[1])
+    return kernel(words, block=2 * edge, T=code, traffic=tile_traffic(edge), **budgets)(gemm)
 
 
 # By the dtype's code, the tile's edge and whether it is for aligned operands: what a thread owns,
@@ -200,7 +211,7 @@ TILE_KERNELS = {
 }
 
 
-@kernel("T* T* T* i4 i4 i4 i4 i4", T="f4 f8")
+@kernel("T* T* T* i4 i4 i4 i4 i4", T="f4 f8", traffic="4r - w 4f")
 def add_slabs(parts, bias, c, count, n, size, slabs, flags):
     """c = relu(the sum of a matrix's slabs, in turn, + bias), `size` elements in a matrix."""
     i = grid_index()
@@ -249,7 +260,9 @@ def _sums_kernel(code):
         if thread < 1 << width and column < columns:
             sums[cuda.blockIdx.y * columns + column] = v
 
-    return kernel("T* T* i4 i4 i4 i4", T=code, shared=256 * int(code[1]))(column_sums)
+    return kernel("T* T* i4 i4 i4 i4", T=code, shared=256 * int(code[1]), traffic="r - 1f")(
+        column_sums
+    )
 
 
 SUMS_KERNELS = {code: _sums_kernel(code) for code in ("f4", "f8")}

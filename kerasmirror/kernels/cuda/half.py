@@ -93,35 +93,35 @@ def _odd(value):
     return float_of_bits(uint32(bits - 1) if beyond else uint32(bits + 1))
 
 
-@kernel("u2* f4* i4")
+@kernel("u2* f4* i4", traffic="r w 0f")
 def _from_half(x, y, n):
     i = grid_index()
     if i < n:
         y[i] = widened(x[i])
 
 
-@kernel("f4* u2* i4")
+@kernel("f4* u2* i4", traffic="r w 0f")
 def _to_half(x, y, n):
     i = grid_index()
     if i < n:
         y[i] = narrowed(x[i])
 
 
-@kernel("f8* u2* i4")
+@kernel("f8* u2* i4", traffic="r w 0f")
 def _to_half_from_double(x, y, n):
     i = grid_index()
     if i < n:
         y[i] = narrowed(_odd(x[i]))
 
 
-@kernel("u2* f4* i4")
+@kernel("u2* f4* i4", traffic="r w 0f")
 def _from_brain(x, y, n):
     i = grid_index()
     if i < n:
         y[i] = float_of_bits(uint32(x[i]) << int32(16))
 
 
-@kernel("f4* u2* i4")
+@kernel("f4* u2* i4", traffic="r w 0f")
 def _to_brain(x, y, n):
     i = grid_index()
     if i < n:

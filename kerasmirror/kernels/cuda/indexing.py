@@ -154,7 +154,7 @@ def _is_whole(y, part):
 # --- along an axis --------------------------------------------------------------------------
 
 
-@kernel("T* I* T* i4 i4 i4 i4", T="u1 u2 u4 u8", I="i4 i8")
+@kernel("T* I* T* i4 i4 i4 i4", T="u1 u2 u4 u8", I="i4 i8", traffic="r r w 0f")
 def _take_along(x, indices, y, size, n, count, inner):
     i = grid_index()
     if i < size:
@@ -197,7 +197,7 @@ def _without(shape, axis):
     return (*shape[:axis], 1, *shape[axis + 1 :])
 
 
-@kernel("I* T* T* i4 i4 i4 i4", T="f4 f8 i4 i8", I="i4 i8")
+@kernel("I* T* T* i4 i4 i4 i4", T="f4 f8 i4 i8", I="i4 i8", traffic="r r w 1f")
 def _add_along(indices, values, y, columns, n, count, inner):
     # One thread owns a column of y, and adds in the order of the indices.
     i = grid_index()

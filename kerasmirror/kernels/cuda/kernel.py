@@ -19,6 +19,8 @@ import itertools
 import numpy as np
 from numba import cuda, types
 
+from .traffic import traffic_of
+
 KERNELS = []  # every Kernel there is
 
 _NUMBERS = {
@@ -67,7 +69,7 @@ class Kernel:
     float64) are what a thread may have where all arguments are narrower: nothing, for both are slow
     on a GPU. The tests hold all of these. `capability` is the least compute capability that has its
     instructions, where not all have. `traffic` is what it does for each item, for estimates of
-    its time: "2r 1w 3f" are two values read, one written, three operations.
+    its time, see traffic.py.
     """
 
     def __init__(self, function, signatures, block, min_blocks, budget, traffic):
@@ -87,7 +89,8 @@ class Kernel:
         self.stack = budget.get("stack", 0)
         self.doubles = budget.get("doubles", 0)
         self.capability = budget.get("capability", (0, 0))
-        self.traffic = {word[-1]: int(word[:-1]) for word in traffic.split()}
+        (pointers,) = {len(signature.key) for signature in signatures}
+        self.traffic = traffic_of(traffic, pointers)
         self.loaded = {}  # by the arrays' types: what launch.py made of it for the device
         KERNELS.append(self)
 

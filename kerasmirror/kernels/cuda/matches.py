@@ -13,7 +13,7 @@ from .launch import blocks_for, launch
 __all__ = ["count_matches"]
 
 
-@kernel("i4* L* i4* i4", L="i4 i8")
+@kernel("i4* L* i4* i4", L="i4 i8", traffic="r r w 0f")
 def _equal(places, labels, hits, n):
     i = grid_index()
     if i < n:

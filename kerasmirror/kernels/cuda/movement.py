@@ -186,7 +186,7 @@ def _transposing(name, word):
                 y[add32(target, add32(mul32(c, yc), r))] = tile[lane, add32(line, k)]
 
     carry.__name__ = name
-    return kernel(f"{_CODES[word]}* {_CODES[word]}*" + " i4" * 11)(carry)
+    return kernel(f"{_CODES[word]}* {_CODES[word]}*" + " i4" * 11, traffic="r w 0f")(carry)
 
 
 _CODES = {uint8: "u1", uint16: "u2", uint32: "u4", uint64: "u8"}
@@ -243,7 +243,10 @@ def _padded_axes(shape, padded, widths):
 _EIGHT = " i4" * 8
 
 
-@kernel(*(f"u{b}* u{b}* {'u8' if b == 8 else 'u4'} i4 i4 i4 i4 i4{_EIGHT}" for b in (1, 2, 4, 8)))
+@kernel(
+    *(f"u{b}* u{b}* {'u8' if b == 8 else 'u4'} i4 i4 i4 i4 i4{_EIGHT}" for b in (1, 2, 4, 8)),
+    traffic="r w 0f",
+)
 def _pad(x, y, value, n, deep, d1, d2, d3, b0, b1, b2, b3, n0, n1, n2, n3):
     i = grid_index()
     if i < n:
@@ -297,7 +300,7 @@ def take_rows(table, indices):
     return take(table, indices, 0)
 
 
-@kernel("T* I* T* i4 i4 i4 i4", T=_TYPES, I="i4 i8")
+@kernel("T* I* T* i4 i4 i4 i4", T=_TYPES, I="i4 i8", traffic="r - w 0f")
 def _take(x, indices, y, size, n, count, inner):
     i = grid_index()
     if i < size:
@@ -327,7 +330,7 @@ def roll(x, shift, axis=None):
     return x
 
 
-@kernel("T* T* i4 i4 i4 i4", T=_TYPES)
+@kernel("T* T* i4 i4 i4 i4", T=_TYPES, traffic="r w 0f")
 def _roll(x, y, size, n, inner, by):
     i = grid_index()
     if i < size:

@@ -49,7 +49,7 @@ def _of_lanes(count, mean, square, inner, shift):
     return count, mean, square
 
 
-@kernel("T* T* T*" + _PLAN + " i4", T="f4 f8", registers=64)
+@kernel("T* T* T*" + _PLAN + " i4", T="f4 f8", registers=64, traffic="r - - 4f")
 def moments(x, means, spreads, columns, n, inner, shift, length, last_step):
     """A part's mean and sum of squared deviations; with `last_step` the variance."""
     column, lane = column_of(inner, shift), lane_of(inner, shift)
@@ -80,7 +80,7 @@ def moments(x, means, spreads, columns, n, inner, shift, length, last_step):
         spreads[out] = square / count if last_step else square
 
 
-@kernel("T* T* T* T*" + _PLAN + " i4 i4", T="f4 f8", registers=64)
+@kernel("T* T* T* T*" + _PLAN + " i4 i4", T="f4 f8", registers=64, traffic="r r - - 9f")
 def moments_of_parts(
     means, squares, mean_, variance, columns, parts, inner, shift, length, of_part, n
 ):  # fmt: skip
@@ -105,7 +105,9 @@ def _inverse(spread, epsilon, inverted):
     return spread if inverted else type(spread)(1) / math.sqrt(spread + epsilon)
 
 
-@kernel("T* T* T* T* T* T*" + _PLAN + " T i4 i4 i4", T="f4 f8", registers=64)
+@kernel(
+    "T* T* T* T* T* T*" + _PLAN + " T i4 i4 i4", T="f4 f8", registers=64, traffic="r - - - - w 4f"
+)
 def normalize(
     x, mean, spread, gamma, beta, y, columns, n, inner, shift, length, epsilon, inverted, flags,
     relu,
@@ -131,7 +133,7 @@ def normalize(
             i += 1 << shift
 
 
-@kernel("T* T* T* T* T* T*" + _PLAN + " T i4 i4", T="f4 f8", registers=64)
+@kernel("T* T* T* T* T* T*" + _PLAN + " T i4 i4", T="f4 f8", registers=64, traffic="r r r - - - 6f")
 def gradient_sums(
     dy, x, y, mean, spread, sums, columns, n, inner, shift, length, epsilon, inverted, relu
 ):  # fmt: skip
@@ -169,7 +171,12 @@ def gradient_sums(
         sums[out], sums[out + columns] = plain, scaled
 
 
-@kernel("T* T* T* T* T* T* T* T*" + _PLAN + " T i4 i4 i4", T="f4 f8", registers=64)
+@kernel(
+    "T* T* T* T* T* T* T* T*" + _PLAN + " T i4 i4 i4",
+    T="f4 f8",
+    registers=64,
+    traffic="r r r - - - - w 8f",
+)
 def gradient(
     dy, x, y, mean, spread, gamma, sums, dx, columns, n, inner, shift, length, epsilon, inverted,
     flags, relu,
@@ -198,7 +205,9 @@ def gradient(
             i += 1 << shift
 
 
-@kernel("T* T* T* T* T* T* T*" + _PLAN + " T i4 i4", T="f4 f8", registers=64)
+@kernel(
+    "T* T* T* T* T* T* T*" + _PLAN + " T i4 i4", T="f4 f8", registers=64, traffic="r - - - - - w 1f"
+)
 def fold(
     w, bias, mean, var, gamma, beta, scaled, columns, n, inner, shift, length, epsilon,
     with_bias, flags,
@@ -224,7 +233,7 @@ def fold(
             i += 1 << shift
 
 
-@kernel("T* T* T* i4 T T", T="f4 f8")
+@kernel("T* T* T* i4 T T", T="f4 f8", traffic="r r w 3f")
 def weighted(a, b, y, n, of_a, of_b):
     """y = a of_a + b of_b."""
     i = grid_index()
@@ -232,7 +241,7 @@ def weighted(a, b, y, n, of_a, of_b):
         y[i] = a[i] * of_a + b[i] * of_b
 
 
-@kernel("T* T* T* T* i4 i4 i4 T", T="f4 f8")
+@kernel("T* T* T* T* i4 i4 i4 T", T="f4 f8", traffic="- - w w 5f")
 def group_moments(means, variances, mean, inverse, count, channels, size, epsilon):
     """The mean and 1 / sqrt(variance + epsilon) of each channel's group of `size` channels."""
     i = grid_index()
@@ -252,7 +261,7 @@ def group_moments(means, variances, mean, inverse, count, channels, size, epsilo
         inverse[i] = type(epsilon)(1) / math.sqrt(square / number + epsilon)
 
 
-@kernel("T* T* T* i4 i4 i4 i4 i4", T="f4 f8")
+@kernel("T* T* T* i4 i4 i4 i4 i4", T="f4 f8", traffic="- - 2w 4f")
 def group_means(sums, gamma, means, count, channels, size, places, flags):
     """The means over a channel's group of gamma times each of two sums."""
     i = grid_index()

@@ -85,7 +85,7 @@ def _pair_double(words):
     return _box_muller(unit_double(words[0], words[1]), angle)
 
 
-@kernel("f4* u4* i4 f4 f4")
+@kernel("f4* u4* i4 f4 f4", traffic="w - 20f")
 def normal(y, key, n, scale, shift):
     block = grid_index()
     if 4 * block < n:
@@ -96,7 +96,7 @@ def normal(y, key, n, scale, shift):
         write4(y, block, n, a, b, c, d)
 
 
-@kernel("f8* u4* i4 f8 f8")
+@kernel("f8* u4* i4 f8 f8", traffic="w - 20f")
 def normal_double(y, key, n, scale, shift):
     block = grid_index()
     i = 2 * block
@@ -107,7 +107,7 @@ def normal_double(y, key, n, scale, shift):
             y[i + 1] = b * scale + shift
 
 
-@kernel("f4* u4* i4 f4 f4")
+@kernel("f4* u4* i4 f4 f4", traffic="w - 22f")
 def truncated(y, key, n, scale, shift):
     group = grid_index()
     i, last = 4 * group, min(4 * group + 4, n)
@@ -124,7 +124,7 @@ def truncated(y, key, n, scale, shift):
         i = _taken(y, i, last, d, two, scale, shift)
 
 
-@kernel("f8* u4* i4 f8 f8")
+@kernel("f8* u4* i4 f8 f8", traffic="w - 22f")
 def truncated_double(y, key, n, scale, shift):
     group = grid_index()
     i, last = 2 * group, min(2 * group + 2, n)

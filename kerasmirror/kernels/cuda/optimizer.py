@@ -18,6 +18,7 @@ from . import memory
 from .indices import grid_index, grid_size
 from .kernel import inlined, kernel
 from .launch import blocks_for, launch
+from .traffic import operations_of
 from .vectors import groups_in, load4, store4
 
 __all__ = [
@@ -89,7 +90,9 @@ def _in_place(rule):
     scope = {"grid_index": grid_index, "load4": load4, "store4": store4, "rule": inlined(rule)}
     exec(compile(source, __file__, "exec"), scope)  # noqa: S102 - our own template
     words = ["T*"] * len(arrays) + ["i4", "i4"] + ["T"] * len(numbers.split())
-    return kernel(" ".join(words), T="f4 f8")(scope[rule.__name__])
+    traffic = " ".join("r" if name == "g" else "rw" for name in arrays)
+    traffic += f" {operations_of(rule)}f"
+    return kernel(" ".join(words), T="f4 f8", traffic=traffic)(scope[rule.__name__])
 
 
 def _update(body, arrays, *numbers):
@@ -329,7 +332,7 @@ def squared_norm_into(g, total) -> None:
 
 
 # Sums of float32 squares need the range and the digits of float64; memory is what takes the time.
-@kernel("T* f8* i4", T="f4 f8", block=_THREADS)
+@kernel("T* f8* i4", T="f4 f8", block=_THREADS, traffic="r - 2f")
 def _square_sums(g, sums, n):
     total = float64(0)
     i = grid_index()
@@ -343,7 +346,7 @@ def _square_sums(g, sums, n):
         sums[cuda.blockIdx.x] = total
 
 
-@kernel("f8* f8* i4", block=_THREADS)
+@kernel("f8* f8* i4", block=_THREADS, traffic="r - 1f")
 def _sum(sums, total, n):
     mine = float64(0)
     i = cuda.threadIdx.x

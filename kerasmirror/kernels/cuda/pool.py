@@ -89,7 +89,7 @@ def _larger(best, v):
     return v if v > best or v != v else best
 
 
-@kernel("T* T*" + SIZES, T="f4 f8", registers=64)
+@kernel("T* T*" + SIZES, T="f4 f8", registers=64, traffic="4r w 4f")
 def _max_pool(
     x, y, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left
 ):  # fmt: skip
@@ -129,7 +129,7 @@ def _is_first(x, best, at, h, first, start, w, row, columns, channels):
     return True
 
 
-@kernel("T* T* T* T*" + SIZES, T="f4 f8", registers=64)
+@kernel("T* T* T* T*" + SIZES, T="f4 f8", registers=64, traffic="1/4r9 r 1/4r9 w 3f")
 def _max_pool_grad(
     dy, x, y, dx, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left
 ):  # fmt: skip
@@ -160,7 +160,7 @@ def _max_pool_grad(
         dx[i] = total
 
 
-@kernel("T* T* T* T*" + SIZES, T="f4 f8", registers=80)
+@kernel("T* T* T* T*" + SIZES, T="f4 f8", registers=80, traffic="r 4r r 4w 4f")
 def _max_pool_grad_apart(
     dy, x, y, dx, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left
 ):  # fmt: skip
@@ -195,7 +195,7 @@ def _max_pool_grad_apart(
                 at += row
 
 
-@kernel("T* T*" + SIZES, T="f4 f8", registers=64)
+@kernel("T* T*" + SIZES, T="f4 f8", registers=64, traffic="4r w 5f")
 def _average_pool(
     x, y, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left
 ):  # fmt: skip
@@ -216,7 +216,7 @@ def _average_pool(
         y[i] = total / type(total)(max(last - first, 0) * max(stop - start, 0))
 
 
-@kernel("T* T*" + SIZES, T="f4 f8", registers=80)
+@kernel("T* T*" + SIZES, T="f4 f8", registers=80, traffic="1/4r9 w 5f")
 def _average_pool_grad(
     dy, dx, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left
 ):  # fmt: skip

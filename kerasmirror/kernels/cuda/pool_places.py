@@ -43,7 +43,7 @@ def _next(best, place, v, number):
     return (v, number) if larger else (best, place)
 
 
-@kernel("T* T* u1* u4*" + SIZES + " i4 i4 i8 T", T="f4 f8", registers=64)
+@kernel("T* T* u1* u4*" + SIZES + " i4 i4 i8 T", T="f4 f8", registers=64, traffic="4r w w - 4f")
 def _max_pool_places(
     x, z, places, key, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left,
     relu, drop, lowest, scale,
@@ -86,7 +86,7 @@ def _max_pool_places(
         places[i] = place if alive else NOWHERE
 
 
-@kernel("T* u1* T*" + SIZES + " T", T="f4 f8", registers=64)
+@kernel("T* u1* T*" + SIZES + " T", T="f4 f8", registers=64, traffic="1/4r9 1/4r9 w 2f")
 def _max_pool_places_grad(
     dz, places, dx, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left, scale
 ):  # fmt: skip
@@ -109,7 +109,7 @@ def _max_pool_places_grad(
         dx[i] = total
 
 
-@kernel("T* u1* T*" + SIZES + " T", T="f4 f8", registers=80)
+@kernel("T* u1* T*" + SIZES + " T", T="f4 f8", registers=80, traffic="r r 4w 1f")
 def _max_pool_places_grad_apart(
     dz, places, dx, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left, scale
 ):  # fmt: skip
@@ -144,7 +144,7 @@ def _max_pool_places_grad_apart(
                 at += row
 
 
-@kernel("T* u1* T* i4 i4 i4 i4 i4 T", T="f4 f8", registers=64)
+@kernel("T* u1* T* i4 i4 i4 i4 i4 T", T="f4 f8", registers=64, traffic="r r - 2f")
 def _sum_of_some(dz, places, y, columns, n, inner, shift, length, scale):
     """y[part, column] = the sum of scale * dz where its place is not NOWHERE."""
     total = type(dz[0])(0)

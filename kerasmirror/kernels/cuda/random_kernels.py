@@ -25,7 +25,7 @@ from .vectors import load4, store4
 # --- words and whole numbers ----------------------------------------------------------------
 
 
-@kernel("u4* u4* i4")
+@kernel("u4* u4* i4", traffic="w - 0f")
 def words(y, key, n):
     block = grid_index()
     i = 4 * block
@@ -39,7 +39,7 @@ def words(y, key, n):
                 i += 1
 
 
-@kernel("u4* u4* i4 u4 u4")
+@kernel("u4* u4* i4 u4 u4", traffic="w - 0f")
 def integers(y, key, n, span, low):
     block = grid_index()
     i = 4 * block
@@ -50,7 +50,7 @@ def integers(y, key, n, span, low):
             i += 1
 
 
-@kernel("u8* u4* i4 u8 u8")
+@kernel("u8* u4* i4 u8 u8", traffic="w - 0f")
 def wide_integers(y, key, n, span, low):
     block = grid_index()
     i = 2 * block
@@ -77,7 +77,7 @@ def _remainder64(typing_context, first, second, span):
 # --- uniform --------------------------------------------------------------------------------
 
 
-@kernel("f4* u4* i4 f4 f4")
+@kernel("f4* u4* i4 f4 f4", traffic="w - 3f")
 def uniform(y, key, n, scale, shift):
     block = grid_index()
     i = 4 * block
@@ -104,7 +104,7 @@ def write4(y, group, n, a, b, c, d):
             y[i + 2] = c
 
 
-@kernel("f8* u4* i4 f8 f8")
+@kernel("f8* u4* i4 f8 f8", traffic="w - 3f")
 def uniform_double(y, key, n, scale, shift):
     block = grid_index()
     i = 2 * block
@@ -115,7 +115,7 @@ def uniform_double(y, key, n, scale, shift):
             y[i + 1] = scaled64(unit_double(words[2], words[3]), scale, shift)
 
 
-@kernel("f4* u4* i4 i4 f4")
+@kernel("f4* u4* i4 i4 f4", traffic="w - 1f")
 def few_bits(y, key, n, mask, step):
     i = grid_index()
     if i < n:
@@ -125,7 +125,7 @@ def few_bits(y, key, n, mask, step):
 # --- dropout --------------------------------------------------------------------------------
 
 
-@kernel("f4* f4* u4* i4 i4 i4 i4 f4")
+@kernel("f4* f4* u4* i4 i4 i4 i4 f4", traffic="r w - 1f")
 def dropout(x, y, key, n, groups, mask, lowest, scale):
     # One thread owns the four values of one block; `groups` of them may be loaded as one.
     group = grid_index()
@@ -147,7 +147,7 @@ def dropout(x, y, key, n, groups, mask, lowest, scale):
                 i += 1
 
 
-@kernel("f8* f8* u4* i4 i8 f8")
+@kernel("f8* f8* u4* i4 i8 f8", traffic="r w - 1f")
 def dropout_double(x, y, key, n, lowest, scale):
     block = grid_index()
     i = 2 * block
@@ -171,7 +171,7 @@ def _noise_place(i, s1, s2, s3, s4, t0, t1, t2, t3, t4):
     return place + remainder(rest, s1) * t1 + quotient(rest, s1) * t0
 
 
-@kernel("f4* f4* u4* i4 i4 i4 i4 i4 i4 i4 i4 i4 i4 i4 i4 f4")
+@kernel("f4* f4* u4* i4 i4 i4 i4 i4 i4 i4 i4 i4 i4 i4 i4 f4", traffic="r w - 1f")
 def dropout_shared(
     x, y, key, n, s1, s2, s3, s4, t0, t1, t2, t3, t4, mask, lowest, scale
 ):  # fmt: skip
@@ -182,7 +182,7 @@ def dropout_shared(
         y[i] = x[i] * scale if bits_in(word, mask) >= lowest else float32(0)
 
 
-@kernel("f8* f8* u4* i4 i4 i4 i4 i4 i4 i4 i4 i4 i4 i8 f8")
+@kernel("f8* f8* u4* i4 i4 i4 i4 i4 i4 i4 i4 i4 i4 i8 f8", traffic="r w - 1f")
 def dropout_shared_double(
     x, y, key, n, s1, s2, s3, s4, t0, t1, t2, t3, t4, lowest, scale
 ):  # fmt: skip

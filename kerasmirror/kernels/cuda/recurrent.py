@@ -53,7 +53,7 @@ def _sigmoid(x):
     return math.tanh(x * half) * half + half
 
 
-@kernel("T* T* T* T* T* T* i4 i4", T="f4 f8")
+@kernel("T* T* T* T* T* T* i4 i4", T="f4 f8", traffic="4rw 4r r w w w 24f")
 def _lstm(z, inner, c_prev, h, c, extra, units, n):
     j = grid_index()
     if j < n:
@@ -69,7 +69,7 @@ def _lstm(z, inner, c_prev, h, c, extra, units, n):
         c[j], extra[j], h[j] = after, squashed, o * squashed
 
 
-@kernel("T* T* T* T* T* T* T* i4 i4", T="f4 f8")
+@kernel("T* T* T* T* T* T* T* i4 i4", T="f4 f8", traffic="r rw 4r r r 4w w 24f")
 def _lstm_grad(dh, dc, z, extra, c_prev, dz, direct, units, n):
     j = grid_index()
     if j < n:
@@ -85,7 +85,7 @@ def _lstm_grad(dh, dc, z, extra, c_prev, dz, direct, units, n):
         direct[j] = type(one)(0)
 
 
-@kernel("T* T* T* T* T* i4 i4", T="f4 f8")
+@kernel("T* T* T* T* T* i4 i4", T="f4 f8", traffic="3rw 3r r w w 16f")
 def _gru(z, inner, h_prev, h, extra, units, n):
     j = grid_index()
     if j < n:
@@ -98,7 +98,7 @@ def _gru(z, inner, h_prev, h, extra, units, n):
         h[j] = u * h_prev[j] + (type(u)(1) - u) * g
 
 
-@kernel("T* T* T* T* T* T* T* i4 i4", T="f4 f8")
+@kernel("T* T* T* T* T* T* T* i4 i4", T="f4 f8", traffic="r 3r r r 3w 3w w 15f")
 def _gru_grad(dh, z, extra, h_prev, dz, dinner, direct, units, n):
     j = grid_index()
     if j < n:
@@ -113,7 +113,7 @@ def _gru_grad(dh, z, extra, h_prev, dz, dinner, direct, units, n):
         direct[j] = dout * u
 
 
-@kernel("T* T* T* i4 i4", T="f4 f8")
+@kernel("T* T* T* i4 i4", T="f4 f8", traffic="rw r w 2f")
 def _simple(z, inner, h, units, n):
     j = grid_index()
     if j < n:
@@ -122,7 +122,7 @@ def _simple(z, inner, h, units, n):
         h[j] = y
 
 
-@kernel("T* T* T* T* i4 i4", T="f4 f8")
+@kernel("T* T* T* T* i4 i4", T="f4 f8", traffic="r r w w 3f")
 def _simple_grad(dh, z, dz, direct, units, n):
     j = grid_index()
     if j < n:

@@ -54,7 +54,7 @@ def _reduction(name, start, merge, template, **names):
             y[cuda.blockIdx.y * columns + column] = shared_out(a, count)
 
     reduce.__name__ = reduce.__qualname__ = name
-    return kernel(f"{template} i4 i4 i4 i4 i4 i4", registers=64, **names)(reduce)
+    return kernel(f"{template} i4 i4 i4 i4 i4 i4", registers=64, traffic="r - 1f", **names)(reduce)
 
 
 @inlined
@@ -106,7 +106,9 @@ def _before(v, i, w, j, sign):
     return (w > v if sign > 0 else w < v) or (w == v and j < i)
 
 
-@kernel("T* i4* T* i4* i4 i4 i4 i4 i4 i4 i4", T="f4 f8 i4 i8 u1", registers=64)
+@kernel(
+    "T* i4* T* i4* i4 i4 i4 i4 i4 i4 i4", T="f4 f8 i4 i8 u1", registers=64, traffic="r - - - 1f"
+)
 def extremum_place(
     x, places, best, where, columns, n, inner, shift, length, sign, placed
 ):  # fmt: skip
@@ -161,7 +163,7 @@ def _exponentials(m, s, other, sums):
     return s + sums * math.exp(other - m)
 
 
-@kernel("T* T* i4 i4 i4 i4 i4", T="f4 f8", registers=64)
+@kernel("T* T* i4 i4 i4 i4 i4", T="f4 f8", registers=64, traffic="r - 4f")
 def logsumexp(x, y, columns, n, inner, shift, length):
     """y[part, column] = log(sum of e^x) of a part."""
     m, s, single = lowest(x[0]), zero(x[0]), one(x[0])

@@ -32,7 +32,7 @@ from .norm_kernels import BETA, GAMMA
 __all__ = ["row_norm", "row_norm_grad"]
 
 
-@kernel("T* T* T* T* T* T* i4 i4 i4 T i4 i4", T="f4 f8", registers=64)
+@kernel("T* T* T* T* T* T* i4 i4 i4 T i4 i4", T="f4 f8", registers=64, traffic="r3 - - w - - 8f")
 def _normalize(
     x, gamma, beta, y, mean, inverse, rows, n, lanes, epsilon, flags, centred
 ):  # fmt: skip
@@ -72,7 +72,7 @@ def _normalize(
             i += lanes
 
 
-@kernel("T* T* T* T* T* T* i4 i4 i4 i4 i4", T="f4 f8", registers=64)
+@kernel("T* T* T* T* T* T* i4 i4 i4 i4 i4", T="f4 f8", registers=64, traffic="r2 r2 - - - w 13f")
 def _grad_input(dy, x, mean, inverse, gamma, dx, rows, n, lanes, flags, centred):
     row, mine = row_of(lanes), cuda.threadIdx.x & (lanes - 1)
     place = row * n
@@ -104,7 +104,7 @@ def _grad_input(dy, x, mean, inverse, gamma, dx, rows, n, lanes, flags, centred)
             i += lanes
 
 
-@kernel("T* T* T* T* T* i4 i4 i4 i4 i4", T="f4 f8", registers=64)
+@kernel("T* T* T* T* T* i4 i4 i4 i4 i4", T="f4 f8", registers=64, traffic="r r - - - 5f")
 def _column_sums(dy, x, mean, inverse, sums, columns, n, inner, shift, length):
     """sums[part] = the sums over rows of dy, and of dy z."""
     column, lane = column_of(inner, shift), lane_of(inner, shift)

@@ -25,7 +25,7 @@ __all__ = []
 MODES = {"add": 1, "max": 2, "min": 3, "mul": 4}
 
 
-@kernel("I* i4* i4 i4 i4", I="i4 i8")
+@kernel("I* i4* i4 i4 i4", I="i4 i8", traffic="r rw 0f")
 def _flat_places(indices, y, size, n, keeps):
     # Of several index arrays one after the other: y = y * n + index, from the end where negative.
     i = grid_index()
@@ -54,7 +54,7 @@ def flat_places(arrays, sizes):
 _ROWS = "i4 i4 i4 i4"  # size, count, n, inner
 
 
-@kernel(f"u4* i4* T* T* {_ROWS} i4", T="f4 f8 i4 i8")
+@kernel(f"u4* i4* T* T* {_ROWS} i4", T="f4 f8 i4 i8", traffic="r r r rw 1f")
 def _combine(keys, order, values, y, size, count, n, inner, mode):
     i = grid_index()
     if i < size:
@@ -82,7 +82,7 @@ def _combine(keys, order, values, y, size, count, n, inner, mode):
             y[place] = total
 
 
-@kernel(f"u4* i4* T* T* {_ROWS}", T="u1 u2 u4 u8")
+@kernel(f"u4* i4* T* T* {_ROWS}", T="u1 u2 u4 u8", traffic="r2 r r w 0f")
 def _put_last(keys, order, values, y, size, count, n, inner):
     i = grid_index()
     if i < size:
@@ -115,7 +115,7 @@ def put(y, places, values, n, inner, reduction=None):
         launch(_combine, blocks, order.keys, order.places, values, y, *sizes, mode)
 
 
-@kernel("i4* i4")
+@kernel("i4* i4", traffic="w 0f")
 def _count_up(y, n):
     i = grid_index()
     if i < n:

@@ -66,7 +66,7 @@ def _exponentials(x, shared, place, mine, rows, n, lanes, row, largest):
     return sum_of_lanes(shared, total, lanes)
 
 
-@kernel("T* T* i4 i4 i4", T="f4 f8", registers=64)
+@kernel("T* T* i4 i4 i4", T="f4 f8", registers=64, traffic="r3 w 6f")
 def _softmax(x, y, rows, n, lanes):
     row, mine = row_of(lanes), cuda.threadIdx.x & (lanes - 1)
     place = row * n
@@ -81,7 +81,7 @@ def _softmax(x, y, rows, n, lanes):
             i += lanes
 
 
-@kernel("T* T* i4 i4 i4", T="f4 f8", registers=64)
+@kernel("T* T* i4 i4 i4", T="f4 f8", registers=64, traffic="r3 w 5f")
 def _log_softmax(x, y, rows, n, lanes):
     row, mine = row_of(lanes), cuda.threadIdx.x & (lanes - 1)
     place = row * n
@@ -96,7 +96,7 @@ def _log_softmax(x, y, rows, n, lanes):
             i += lanes
 
 
-@kernel("T* T* T* i4 i4 i4", T="f4 f8", registers=64)
+@kernel("T* T* T* i4 i4 i4", T="f4 f8", registers=64, traffic="r2 r2 w 4f")
 def _softmax_grad(dy, y, dx, rows, n, lanes):
     row, mine = row_of(lanes), cuda.threadIdx.x & (lanes - 1)
     place = row * n
@@ -114,7 +114,7 @@ def _softmax_grad(dy, y, dx, rows, n, lanes):
             i += lanes
 
 
-@kernel("T* T* T* i4 i4 i4", T="f4 f8", registers=64)
+@kernel("T* T* T* i4 i4 i4", T="f4 f8", registers=64, traffic="r2 r w 4f")
 def _log_softmax_grad(dy, y, dx, rows, n, lanes):
     row, mine = row_of(lanes), cuda.threadIdx.x & (lanes - 1)
     place = row * n
@@ -132,7 +132,7 @@ def _log_softmax_grad(dy, y, dx, rows, n, lanes):
             i += lanes
 
 
-@kernel("T* L* T* T* i4 i4 i4", T="f4 f8", L="i4 i8", registers=64)
+@kernel("T* L* T* T* i4 i4 i4", T="f4 f8", L="i4 i8", registers=64, traffic="r3 - - w 6f")
 def _sparse_loss(x, labels, loss, p, rows, n, lanes):
     row, mine = row_of(lanes), cuda.threadIdx.x & (lanes - 1)
     place = row * n
@@ -153,7 +153,7 @@ def _sparse_loss(x, labels, loss, p, rows, n, lanes):
             i += lanes
 
 
-@kernel("T* T* L* T* i4 i4 i4 i4", T="f4 f8", L="i4 i8")
+@kernel("T* T* L* T* i4 i4 i4 i4", T="f4 f8", L="i4 i8", traffic="- r - w 2f")
 def _sparse_loss_grad(dloss, p, labels, dx, rows, n, lanes, step):
     row, mine = row_of(lanes), cuda.threadIdx.x & (lanes - 1)
     if row < rows:
@@ -169,7 +169,7 @@ def _sparse_loss_grad(dloss, p, labels, dx, rows, n, lanes, step):
             i += lanes
 
 
-@kernel("T* T* T* T* i4 i4 i4", T="f4 f8", registers=64)
+@kernel("T* T* T* T* i4 i4 i4", T="f4 f8", registers=64, traffic="r3 r - w 9f")
 def _loss(x, targets, loss, p, rows, n, lanes):
     row, mine = row_of(lanes), cuda.threadIdx.x & (lanes - 1)
     place = row * n
@@ -193,7 +193,7 @@ def _loss(x, targets, loss, p, rows, n, lanes):
         loss[row] = sums
 
 
-@kernel("T* T* T* T* i4 i4 i4 i4", T="f4 f8")
+@kernel("T* T* T* T* i4 i4 i4 i4", T="f4 f8", traffic="- r r w 2f")
 def _loss_grad(dloss, p, targets, dx, rows, n, lanes, step):
     row, mine = row_of(lanes), cuda.threadIdx.x & (lanes - 1)
     if row < rows:

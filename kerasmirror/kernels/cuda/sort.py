@@ -92,7 +92,7 @@ def _key_kernel(code, key_of):
             keys[i] = key
 
     keys_of.__name__ = f"_keys_of_{code}"
-    return kernel(f"{code}* {_KEYS[code]}* i4* i4 i4 i4 i4")(keys_of)
+    return kernel(f"{code}* {_KEYS[code]}* i4* i4 i4 i4 i4", traffic="r w w 0f")(keys_of)
 
 
 _KEY_KERNELS = {
@@ -147,13 +147,13 @@ def _piece_kernel(code):
                 order[add32(start, at)] = places[at]
 
     sort_pieces.__name__ = f"_sort_pieces_{code}"
-    return kernel(f"{code}* i4* i4 i4 i4 i4", block=512)(sort_pieces)
+    return kernel(f"{code}* i4* i4 i4 i4 i4", block=512, traffic="rw rw 0f")(sort_pieces)
 
 
 _PIECE_KERNELS = {code: _piece_kernel(code) for code in ("u4", "u8")}
 
 
-@kernel("K* i4* i4 i4 i4 i4", K="u4 u8")
+@kernel("K* i4* i4 i4 i4 i4", K="u4 u8", traffic="2rw 2rw 0f")
 def _sort_step(keys, order, pairs, length, k, j):
     t = grid_index()
     if t < pairs:
@@ -212,7 +212,7 @@ def _with_key(x):
 # --- what is asked for ----------------------------------------------------------------------
 
 
-@kernel("T* i4* T* i4 i4 i4 i4", T="u1 u2 u4 u8")
+@kernel("T* i4* T* i4 i4 i4 i4", T="u1 u2 u4 u8", traffic="r r w 0f")
 def _in_order(x, places, y, size, n, length, count):
     i = grid_index()
     if i < size:
@@ -221,7 +221,7 @@ def _in_order(x, places, y, size, n, length, count):
         y[i] = x[add32(mul32(row, n), places[add32(mul32(row, length), c)])]
 
 
-@kernel("i4* i4* i4 i4 i4")
+@kernel("i4* i4* i4 i4 i4", traffic="r w 0f")
 def _first_places(places, y, size, length, count):
     i = grid_index()
     if i < size:
@@ -276,7 +276,7 @@ def _before(a, b):
     return a < b or (b != b and a == a)
 
 
-@kernel("T* T* i4* i4 i4 i4", T="f4 f8 i4 i8")
+@kernel("T* T* i4* i4 i4 i4", T="f4 f8 i4 i8", traffic="- r w 10f")
 def _search(edges, values, y, size, n, right):
     i = grid_index()
     if i < size:

@@ -113,14 +113,14 @@ _TYPES = "u1 u2 u4 u8"
 _PLAN = "i4 i4 i4 i4 i4 i4 i4 i4"  # deep, d1 to d3, s0 to s3
 
 
-@kernel(f"T* T* i4 i4 {_PLAN}", T=_TYPES)
+@kernel(f"T* T* i4 i4 {_PLAN}", T=_TYPES, traffic="r w 0f")
 def _read(x, y, n, first, deep, d1, d2, d3, s0, s1, s2, s3):
     i = grid_index()
     if i < n:
         y[i] = x[add32(first, offset(places(i, deep, d1, d2, d3), s0, s1, s2, s3))]
 
 
-@kernel(f"T* T* i4 i4 {_PLAN}", T=_TYPES)
+@kernel(f"T* T* i4 i4 {_PLAN}", T=_TYPES, traffic="r w 0f")
 def _write(x, y, n, first, deep, d1, d2, d3, s0, s1, s2, s3):
     i = grid_index()
     if i < n:
@@ -132,6 +132,7 @@ def _write(x, y, n, first, deep, d1, d2, d3, s0, s1, s2, s3):
     f"T* V i4 i4 {_PLAN}".replace("T", "u2").replace("V", "u4"),
     f"T* V i4 i4 {_PLAN}".replace("T", "u4").replace("V", "u4"),
     f"T* V i4 i4 {_PLAN}".replace("T", "u8").replace("V", "u8"),
+    traffic="w 0f",
 )
 def _write_value(y, value, n, first, deep, d1, d2, d3, s0, s1, s2, s3):
     i = grid_index()

@@ -32,7 +32,7 @@ def repeat_places_grad_input(dy, axis, count):
     return dx
 
 
-@kernel("T* T* i4 i4 i4", T="f4 f8")
+@kernel("T* T* i4 i4 i4", T="f4 f8", traffic="4r w 3f")
 def _sum_neighbours(dy, dx, size, count, inner):
     i = grid_index()
     if i < size:
