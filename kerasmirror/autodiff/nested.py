@@ -20,7 +20,7 @@ from kerasmirror import kernels
 from kerasmirror.autodiff.curvature import curvature
 from kerasmirror.autodiff.tangents import Call, conjugated, plus
 from kerasmirror.core.tensor import Tensor
-from kerasmirror.core.variable import next_key
+from kerasmirror.core.variable import Variable, next_key
 
 EXPANSIONS = {}  # by a primitive's name: a function of its inputs and options
 
@@ -160,9 +160,11 @@ def gradients(tape, recorder, targets, sources, seeds):
     grads = {}
     for target, seed in zip(targets, seeds, strict=True):
         if target.key is not None:
+            if isinstance(seed, Variable):
+                seed = seed.value
             if not isinstance(seed, Tensor):
                 filled = np.ones(target.shape, target.data.dtype) if seed is None else seed
-                seed = Tensor(np.asarray(getattr(filled, "data", filled)))
+                seed = Tensor(np.asarray(filled))
             _accumulate(recorder, grads, target.key, seed)
     reached = _reached(tape, {source.key for source in sources if source.key is not None})
     for input_keys, output_keys, step in reversed(tape._records):

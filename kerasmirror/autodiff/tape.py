@@ -151,7 +151,10 @@ class GradientTape:
         seeds = [None] * len(targets)
         if output_gradients is not None:
             seeds = tree.flatten(output_gradients)
-        if self._outer is not None and ACTIVE.tape is not None:
+        recorder = ACTIVE.tape
+        if recorder is not None and (
+            self._outer is not None or (recorder.nested and self is recorder.tapes[0])
+        ):
             return self._recorded_gradient(targets, sources, seeds, unconnected_gradients)
         arrays = self.gradient_arrays(targets, tree.flatten(sources), seeds)
         if unconnected_gradients == "zero":
@@ -172,7 +175,9 @@ class GradientTape:
             )
         self._begin()
         if within:
-            ACTIVE.tape = recorder.without(self)
+            ACTIVE.tape = other = recorder.without(self)
+            if other._outer is self and not self._persistent:
+                other._outer = None  # a tape that is used up records no more
         flat = tree.flatten(sources)
         grads = nested.gradients(self, ACTIVE.tape, targets, flat, seeds)
         if within and self._persistent:

@@ -273,3 +273,23 @@ def test_remat_within_two_tapes_keeps_everything():
             y = keras.remat(lambda t: t * t * t)(x)
         slopes = inner.gradient(y, x)
     np.testing.assert_allclose(outer.gradient(slopes, x), 6 * x.data)
+
+
+def test_a_variable_may_weigh_the_target():
+    v, w = keras.Variable(np.float32(3)), keras.Variable(np.float32(2))
+    with GradientTape() as outer:
+        with GradientTape() as inner:
+            y = v * v
+        first = inner.gradient(y, v, output_gradients=w)
+    second = outer.gradient(first, [v, w])
+    assert [float(part) for part in (first, *second)] == [12, 4, 6]
+
+
+def test_the_inner_tape_records_the_gradient_of_the_outer():
+    v = keras.Variable(np.float32(3))
+    with GradientTape() as outer:
+        with GradientTape() as inner:
+            y = v * v * v
+            z = outer.gradient(y, v) * v
+        second = inner.gradient(z, v)
+    assert float(z) == 81 and float(second) == 81
