@@ -159,10 +159,12 @@ class _ForwardGraph:
     def run(self, arrays):
         """The outputs for other inputs, in arrays of their own."""
         k = GPU.kernels
-        for own, array in zip(self._inputs, arrays, strict=True):
-            k.memory.copy_into(own, array)
-        self._graph.run()
-        return self._outputs.of([copied(array) for array in self._results])
+        with self._graph.device.lock:  # from the inputs to the copies, no other thread's run
+            for own, array in zip(self._inputs, arrays, strict=True):
+                k.memory.copy_into(own, array)
+            self._graph.run()
+            results = [copied(array) for array in self._results]
+        return self._outputs.of(results)
 
 
 class _TrainingGraph:

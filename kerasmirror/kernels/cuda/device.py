@@ -124,11 +124,20 @@ class Device:
         self._compile, self.build = _compiling(self.capability)
         self.context = self._checked(api.cuDevicePrimaryCtxRetain(self.handle), "its context")
         self.loaded = {}  # by kernel and types: what launch.py made of it
+        self._capturing = None  # the thread whose work is noted
         self.recorder = None  # the Graph that is being recorded, whose arrays are its own
         self._enter()
         kind = api.CUstream_flags.CU_STREAM_NON_BLOCKING
-        self.stream = self._checked(api.cuStreamCreate(kind), "making a stream")
+        self._computes = self._checked(api.cuStreamCreate(kind), "making a stream")
         self.copies = self._checked(api.cuStreamCreate(kind), "making a stream")
+        self._captures = self._checked(api.cuStreamCreate(kind), "making a stream")
+
+    @property
+    def stream(self):
+        """Where this thread's work goes: while it records a graph, not among other threads'."""
+        if self._capturing is not None and self._capturing == threading.get_ident():
+            return self._captures
+        return self._computes
 
     def _checked(self, result, doing):
         return errors.checked(self.api, result, doing)
@@ -274,11 +283,13 @@ class Device:
         """Note launches from here on instead of running them."""
         self._enter()
         mode = self.api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
-        self._checked(self.api.cuStreamBeginCapture(self.stream, mode), "recording a graph")
+        self._checked(self.api.cuStreamBeginCapture(self._captures, mode), "recording a graph")
+        self._capturing = threading.get_ident()
 
     def end_capture(self):
         """What was launched since `begin_capture`, to be run as a whole by `run_graph`."""
-        graph = self._checked(self.api.cuStreamEndCapture(self.stream), "recording a graph")
+        self._capturing = None
+        graph = self._checked(self.api.cuStreamEndCapture(self._captures), "recording a graph")
         made = self._checked(self.api.cuGraphInstantiate(graph, 0), "making a graph")
         self._checked(self.api.cuGraphDestroy(graph), "making a graph")
         return made

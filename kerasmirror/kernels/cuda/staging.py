@@ -58,12 +58,13 @@ def overwrite(array, values):
         return
     on = array.owner.device
     size = size_class(values.nbytes)
-    slots = _slots.setdefault((on, size), [])
-    if len(slots) < _SLOTS:
-        slots.append(_Slot(on, size))
-    else:
-        slots.append(slots.pop(0))
-    slots[-1].copy(array, values)
+    with on.lock:  # a slot is one thread's from the host's copy to the last of its events
+        slots = _slots.setdefault((on, size), [])
+        if len(slots) < _SLOTS:
+            slots.append(_Slot(on, size))
+        else:
+            slots.append(slots.pop(0))
+        slots[-1].copy(array, values)
 
 
 def upload(values):
