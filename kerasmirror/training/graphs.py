@@ -11,9 +11,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
+from kerasmirror._export import lookup
 from kerasmirror.autodiff.tape import GradientTape
 from kerasmirror.core.device import CPU, GPU, copied, current_device
 from kerasmirror.core.tensor import Tensor
+from kerasmirror.ops.nn.loss import checked_labels
 from kerasmirror.training import nests
 from kerasmirror.training.written import generators
 
@@ -34,6 +38,26 @@ class Step(NamedTuple):
 def on_gpu():
     """Whether models compute on a GPU now."""
     return GPU.used and current_device() != CPU
+
+
+def check_labels(model, y):
+    """Refuse class numbers that are none while they are on the host: a GPU would compute NaN.
+
+    For the labels of one batch, where the model's loss is one cross-entropy of class numbers.
+    Raises: ValueError as the loss does on the CPU.
+    """
+    compiled = model._compile_loss
+    if type(y) is not np.ndarray or compiled is None or not compiled.built:
+        return
+    loss = compiled.losses[0] if len(compiled.losses) == 1 else None
+    options = getattr(loss, "_fn_kwargs", None) or {}
+    if getattr(loss, "fn", None) is not lookup("losses.sparse_categorical_crossentropy"):
+        return
+    outputs = getattr(model, "outputs", None)  # of a stack or graph
+    if options.get("ignore_class") is None and outputs and options.get("axis", -1) == -1:
+        owner = "keras.ops.sparse_categorical_crossentropy"
+        if outputs[0].shape[-1] is not None:
+            checked_labels(y, y.shape, outputs[0].shape[-1], owner)
 
 
 def training(programs, model, x, y, compute_loss):

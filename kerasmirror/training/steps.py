@@ -209,6 +209,8 @@ class Steps:
                 logs = self.train_step(pack(as_tensors(one)))
             return logs
         for one in data:
+            if graphs.on_gpu():
+                graphs.check_labels(self, one[1])
             if not self._train_by_program(*one):
                 x, y, sample_weight = as_tensors(one)
                 self._train_on(x, y, sample_weight, self._update_metrics)

@@ -203,6 +203,24 @@ def test_tensor_cores_are_off_unless_they_are_asked_for():
         keras.config.tensor_cores("tf32")
 
 
+def test_labels_out_of_range_leave_the_model_as_it_was():
+    x, y = np.ones((16, 6), "float32"), np.zeros(16, "int64")
+    with keras.device("gpu:0"):
+        model = dense_network()
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss)
+        model.fit(x, y, batch_size=8, verbose=0)
+        before = model.get_weights()
+        y[11] = 3
+        with pytest.raises(ValueError) as raised:
+            model.fit(x[8:], y[8:], batch_size=8, shuffle=False, verbose=0)
+        assert all(map(np.array_equal, model.get_weights(), before))
+    assert str(raised.value) == (
+        "keras.ops.sparse_categorical_crossentropy: `target` must hold class numbers from 0 to 2, "
+        "as `output` has 3 classes. Received: label 3 at position (3,)"
+    )
+
+
 def test_too_little_memory_leaves_the_model_as_it_was(monkeypatch):
     from kerasmirror.kernels.cuda import memory
 

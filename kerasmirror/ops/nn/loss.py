@@ -83,7 +83,7 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1):
         )
     if isinstance(target, KerasTensor) or isinstance(output, KerasTensor):
         return KerasTensor(expected, output.dtype)
-    labels = _checked_labels(target.data, rows, output.shape[-1], owner)
+    labels = checked_labels(target.data, rows, output.shape[-1], owner)
     if from_logits:
         return _sparse_from_logits(output, labels=labels)
     return _sparse_from_probabilities(output, labels=labels, epsilon=config.epsilon())
@@ -133,10 +133,11 @@ def _compatible(first, second):
     )
 
 
-def _checked_labels(labels, shape, classes, owner):
+def checked_labels(labels, shape, classes, owner):
     """The labels as int64; a class number that is none is refused before anything is computed.
 
     Those on a GPU are not looked at, which would wait for it: the loss of such a label is NaN.
+    `fit` looks at them before they go there.
     """
     if not isinstance(labels, np.ndarray):
         return labels.astype(np.int64).reshape(shape)
