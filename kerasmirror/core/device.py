@@ -149,6 +149,7 @@ def placed(array):
     if current_device() == CPU or array.dtype.kind in "OSUMm":
         return array
     k = GPU.kernels
+    _enter(current_device())
     return k.to_device(array) if array.ndim else k.constant(array)
 
 
@@ -206,12 +207,18 @@ _cpu = functools.partial(functools.cache(kernels.for_device), "cpu")
 
 def kernels_at(array):
     """The kernels of the device that an array lives on."""
-    return GPU.kernels if GPU.used and not isinstance(array, np.ndarray) else _cpu()
+    if not GPU.used or isinstance(array, np.ndarray):
+        return _cpu()
+    _enter(array.device)
+    return GPU.kernels
 
 
 def current_kernels():
     """The kernels that make new arrays: those of the current device."""
-    return GPU.kernels if GPU.used and current_device() != CPU else _cpu()
+    if not GPU.used or current_device() == CPU:
+        return _cpu()
+    _enter(current_device())
+    return GPU.kernels
 
 
 @contextlib.contextmanager
@@ -254,6 +261,7 @@ def kernels_for(name, arrays):
             "`keras.ops.convert_to_tensor(keras.ops.convert_to_numpy(x))`"
         )
     k = GPU.kernels
+    _enter(gpu.pop())
     return k, [k.constant(a) if isinstance(a, np.ndarray) else a for a in arrays]
 
 

@@ -29,8 +29,10 @@ def launch(kernel, blocks, *args):
     """Run `kernel` on `blocks` blocks: a number, or (x, y) or (x, y, z) of them.
 
     Args: arrays on the device and numbers, in the order of the kernel's signature.
-    Raises: NotImplementedError for types of arrays that the kernel was not written for.
+    Raises: NotImplementedError for types of arrays that the kernel was not written for, RuntimeError
+    for arrays on another GPU than this thread's.
     """
+    on = device.current()
     key = []
     values = []
     own = []
@@ -38,6 +40,12 @@ def launch(kernel, blocks, *args):
         if type(argument) is DeviceArray:
             key.append(argument.code)
             values.append(argument.address)
+            if argument.owner.device is not on:
+                raise RuntimeError(
+                    f"kerasmirror: {kernel.name.strip('_')} was given an array on "
+                    f"{argument.device} while this thread computes on {on.name}. Compute with it "
+                    f'in `with keras.device("{argument.device}"): ...`'
+                )
         elif type(argument) is np.ndarray:  # a constant of the rule that launches
             own.append(memory.to_device(argument))
             key.append(own[-1].code)
@@ -45,7 +53,7 @@ def launch(kernel, blocks, *args):
         else:
             values.append(argument)
     loaded = kernel.loaded.get(tuple(key))
-    if loaded is None or loaded.device is not device.current():
+    if loaded is None or loaded.device is not on:
         loaded = kernel.loaded[tuple(key)] = _load(kernel, tuple(key))
     x, y, z = blocks if type(blocks) is tuple and len(blocks) == 3 else _three(blocks)
     if x and y and z:
