@@ -309,7 +309,7 @@ def test_without_a_gpu_timings_on_one_are_refused():
     run = subprocess.run(
         [sys.executable, "scripts/bench_vs_tensorflow.py", "--device", "gpu"],
         cwd=processes.ROOT,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "KERASMIRROR_CUDA_EMULATOR": ""},
         capture_output=True,
         text=True,
     )

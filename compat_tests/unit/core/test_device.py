@@ -61,7 +61,12 @@ NO_GPU = (
 def _run(code, **variables):
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **variables},
+        env={
+            **os.environ,
+            "CUDA_VISIBLE_DEVICES": "",
+            "KERASMIRROR_CUDA_EMULATOR": "",
+            **variables,
+        },
         capture_output=True,
         text=True,
     )
