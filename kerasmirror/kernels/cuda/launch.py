@@ -29,8 +29,8 @@ def launch(kernel, blocks, *args):
     """Run `kernel` on `blocks` blocks: a number, or (x, y) or (x, y, z) of them.
 
     Args: arrays on the device and numbers, in the order of the kernel's signature.
-    Raises: NotImplementedError for types of arrays that the kernel was not written for, RuntimeError
-    for arrays on another GPU than this thread's.
+    Raises: NotImplementedError for types of arrays that the kernel was not written for,
+    RuntimeError for arrays on another GPU than this thread's.
     """
     on = device.current()
     key = []
