@@ -4,7 +4,7 @@
 
 No GPU is needed, and nothing here was measured on one. Each kernel is compiled and assembled for
 each card; its registers, memory and instructions are read from the code, and bounds are put on its
-speed: by what its inner loop computes per instruction, and by what it moves per byte of bandwidth.
+speed: by the instructions that its items take, and by the bytes that they move.
 """
 
 import argparse
@@ -16,41 +16,14 @@ from typing import NamedTuple
 
 import cuda_roofline
 from bench_report import number, table
+from cuda_estimates import CARDS, LATENCY, estimate
 
-from kerasmirror.kernels.cuda import load, static
+from kerasmirror.kernels import scalar
+from kerasmirror.kernels.cuda import formulas, load, static
 from kerasmirror.kernels.cuda.kernel import KERNELS
 
-# Seconds from a load to its value while memory is busy: an assumption, on the safe side.
-LATENCY = 600e-9
-# Warps for each scheduler that keep its multiply-adds coming: their results take four clocks, and
-# the loops that count have tens of independent sums.
-ENOUGH_WARPS = 2
-
-
-class Card(NamedTuple):
-    """A GPU: clock in GHz, bandwidth in GB/s. Source: NVIDIA's data sheets."""
-
-    name: str
-    capability: tuple
-    multiprocessors: int
-    clock: float
-    bandwidth: float
-
-    @property
-    def lanes(self):
-        return static.MULTIPROCESSORS[self.capability].lanes
-
-    @property
-    def peak(self):
-        """TFLOP/s of float32, tensor cores aside."""
-        return 2 * self.multiprocessors * self.lanes * self.clock / 1e3
-
-
-CARDS = (
-    Card("A100 SXM 80 GB", (8, 0), 108, 1.41, 2039),
-    Card("H100 SXM", (9, 0), 132, 1.98, 3352),
-    Card("RTX 4090", (8, 9), 128, 2.52, 1008),
-)
+# The share of the float32 peak that products and convolutions are to reach.
+AIM = 0.6
 
 PUBLISHED = (
     (
@@ -68,48 +41,6 @@ PUBLISHED = (
         None,
     ),
 )
-
-_OPERATIONS = {"FFMA": 2, "FFMA2": 4, "DFMA": 2, "FADD": 1, "FMUL": 1, "DADD": 1, "DMUL": 1}
-_ALSO = ("MUFU", "FMNMX", "FSEL", "FSETP")  # one each
-
-
-class Estimate(NamedTuple):
-    """What bounds a kernel on a card, the share of it to expect at best, in TFLOP/s or GB/s."""
-
-    bound: str
-    share: float
-    speed: float
-    intensity: float  # operations per byte of the card's memory; infinite where none is touched
-
-
-def operations(part):
-    """Floating-point operations of one thread in a part of a kernel."""
-    known = sum(part.count(name) * each for name, each in _OPERATIONS.items())
-    return known + part.count(*_ALSO)
-
-
-def moved(part):
-    """Bytes of the card's memory that one thread loads and stores in a part of a kernel."""
-    return part.bytes_of("LDG", "STG")
-
-
-def estimate(facts, threads, card):
-    """The Estimate of a kernel with blocks of so many threads."""
-    held = static.occupancy(facts, threads)
-    part = facts.hot if moved(facts.hot) or static.multiply_adds(facts.hot) else facts.whole
-    n_bytes, work = moved(part), operations(part)
-    # A scheduler issues an instruction a clock. Where it has 16 lanes, a multiply-add of 32 threads
-    # occupies them for two clocks, in which it issues another instruction.
-    room = static.SCHEDULERS * 32 / card.lanes
-    issued = min(1.0, room * work / 2 / part.size)
-    computing = issued * min(1.0, held.warps / (ENOUGH_WARPS * static.SCHEDULERS))
-    wanted = card.bandwidth * 1e9 * LATENCY / card.multiprocessors
-    moving = min(1.0, held.warps * 32 * part.bytes_of("LDG", "STG") / wanted)
-    intensity = work / n_bytes if n_bytes else float("inf")
-    by_memory = moving * card.bandwidth / 1e3 * intensity
-    if n_bytes and by_memory < computing * card.peak:
-        return Estimate("memory", moving, moving * card.bandwidth, intensity)
-    return Estimate("arithmetic", computing, computing * card.peak, intensity)
 
 
 class Row(NamedTuple):
@@ -129,9 +60,15 @@ def rows_of(forms, say=lambda text: None):
     rows = []
     for kernel, signature in forms:
         facts = {card: static.facts_of(kernel, signature, card.capability) for card in CARDS}
-        estimates = {card: estimate(facts[card], kernel.block, card) for card in CARDS}
+        estimates = {card: estimate(facts[card], kernel, signature, card) for card in CARDS}
         rows.append(Row(kernel, signature, facts, estimates))
     return rows
+
+
+def shown(kernel):
+    """The form of a kernel that the page is about, or None where it is for float64 alone."""
+    forms = [s for s in kernel.signatures.values() if s.key[0] != "f8"]
+    return min(forms, key=lambda s: s.key[0] not in ("f4", "u4"), default=None)
 
 
 HEADINGS = (
@@ -142,53 +79,122 @@ HEADINGS = (
     "blocks of threads",
     "occupancy",
     "multiply-adds in the inner loop",
-    "operations per byte",
+    "bytes read",
+    "written",
+    "operations",
     *(card.name for card in CARDS),
 )
 
 
 def cells(row):
     """The texts of a row of the table; facts that no card is named for are of the H100's code."""
-    card = CARDS[1]
-    facts = row.facts[card]
+    facts = row.facts[CARDS[1]]
     held = static.occupancy(facts, row.kernel.block)
-    hot = facts.hot
-    intensity = row.estimates[card].intensity
+    hot, stated = facts.hot, row.kernel.traffic
+    read, loaded = (float(of(row.signature)) for of in (stated.read, stated.loaded))
+    again = f" ({number(loaded)} with caches)" if loaded > read else ""
     return (
-        Path(row.kernel.source).stem,
+        _file(row),
         row.kernel.name.strip("_"),
         str(facts.registers),
         f"{facts.shared / 1024:.3g} KiB" if facts.shared else "",
         f"{held.blocks} x {row.kernel.block}",
         f"{held.share:.0%} ({held.bound})",
         f"{static.multiply_adds(hot) / hot.size:.0%}" if static.multiply_adds(hot) else "",
-        number(intensity) if intensity < float("inf") else "none moved",
+        number(read) + again,
+        number(float(stated.written(row.signature))),
+        number(float(stated.operations)),
         *(_bounded(row.estimates[card]) for card in CARDS),
     )
 
 
+def _file(row):
+    return Path(row.kernel.source).stem
+
+
 def _bounded(told):
-    unit = "GB/s" if told.bound == "memory" else "TFLOP/s"
-    return f"{told.share:.0%} of {told.bound}: {number(told.speed)} {unit}"
+    if told.bound == "tensor cores":
+        return "tensor cores: not estimated"
+    if told.bound == "arithmetic":
+        return f"arithmetic: {told.peak:.0%} of the peak"
+    return f"{told.bound}: {told.bandwidth:.0%} of the bandwidth"
 
 
 def markdown(rows):
-    """The table and what to know of it, as Markdown."""
+    """The page as Markdown."""
     lines = [f"- {note}" for note in notes(rows)]
-    return "\n".join([*lines, "", *table(HEADINGS, [cells(row) for row in rows]), ""])
+    aims = [f"- {aim}" for aim in against_the_aims(rows)]
+    tabled = table(HEADINGS, [cells(row) for row in rows])
+    return "\n".join(
+        [*_HEAD, *lines, "", "## Against the aims", "", *aims, "", _ALL, "", *tabled, ""]
+    )
+
+
+_HEAD = (
+    "# CUDA kernels: what their machine code allows",
+    "",
+    "Nothing here was timed: no GPU was at hand. The figures say what the code lets one expect and",
+    "where it cannot be fast; they do not say how fast it is. Written by",
+    "`python scripts/cuda_report.py --markdown kerasmirror/kernels/cuda/PERFORMANCE.md`.",
+    "",
+)
+_ALL = "## All kernels"
+
+
+def against_the_aims(rows):
+    """Sentences on what of the aims the estimates meet, and which kernels do not."""
+    told = []
+    for what, names in (
+        ("Products (128 x 128 tiles)", ("_gemm_128_nn", "_gemm_128_tn", "_gemm_128_nt")),
+        ("3 x 3 convolutions (128 x 128 tiles)", ("_convolve_wide_128", "_gradient_wide_128")),
+    ):
+        for row in rows:
+            if row.kernel.name in names:
+                told.append(f"{what}, {row.kernel.name.strip('_')}: {_aimed(row)}")
+    streams = [row for row in rows if _file(row) in STREAMS]
+    slow = [r for r in streams if any(e.bound != "memory" for e in r.estimates.values())]
+    again = [r for r in streams if not r.kernel.traffic.is_one_pass]
+    told.append(
+        f"Element by element, pooling and optimizers: {len(streams) - len(slow)} of {len(streams)} "
+        f"are bound by memory on all three cards. Not: {_names(slow)}."
+    )
+    told.append(
+        f"Of these {len(streams) - len(again)} load each value once and write it once; in the "
+        "machine code of those without loops, loads and stores were counted and are as many. Not: "
+        f"{_names(again)}."
+    )
+    return told
+
+
+STREAMS = ("activation", "casting", "formulas", "half", "optimizer", "pool", "pool_places")
+
+
+def _aimed(row):
+    shares = [(card.name, row.estimates[card].peak) for card in CARDS]
+    met = all(share >= AIM for _, share in shares)
+    figures = ", ".join(f"{name} {share:.0%}" for name, share in shares)
+    return f"{figures} of the float32 peak; the aim of {AIM:.0%} is {'met' if met else 'not met'}."
+
+
+def _names(rows):
+    return ", ".join(f"`{row.kernel.name.strip('_')}`" for row in rows) or "none"
 
 
 def notes(rows):
     """Sentences on what the figures are and are not."""
     told = [
-        f"{len(rows)} kernels in their first form (float32 where there is one). Nothing here was "
-        "measured on a GPU: registers, memory and instructions are read from NVIDIA's machine "
-        "code for each card, speeds are upper bounds from them.",
-        "Arithmetic: what part of the float32 peak the inner loop's mix of instructions allows "
-        "when each scheduler issues one a clock; bank conflicts, waiting at barriers and clocks "
-        "lowered by heat are not in it.",
+        f"{len(rows)} kernels, of float32 or four bytes where they are for several types, those of "
+        "float64 alone left out; of the formulas element by element only some. Registers, memory "
+        "and instructions are read from NVIDIA's machine code for each card; bytes and operations "
+        "of an item are what a kernel's declaration states (kerasmirror/kernels/cuda/traffic.py "
+        "says what an item is).",
         "Memory: what part of the bandwidth the bytes on their way allow, with "
-        f"{LATENCY * 1e9:.0f} ns from load to value; caches are not in it.",
+        f"{LATENCY * 1e9:.0f} ns from load to value. What is loaded more than once is taken to "
+        "come from the caches, and tiles side by side to share what they load.",
+        "Arithmetic and instructions: each scheduler issues one instruction a clock, its lanes as "
+        "many operations as the card has. Both ways of a branch count. Bank conflicts, waiting at "
+        "barriers, the bandwidth of caches and clocks lowered by heat are not in it: but for the "
+        "ways not taken, all shares are upper bounds.",
         *(
             f"{card.name}: {card.peak:.1f} TFLOP/s, {card.bandwidth:,.0f} GB/s (data sheet)."
             for card in CARDS
@@ -206,6 +212,8 @@ th {{ background: #f4f4f4; position: sticky; top: 0 }}
 figure {{ display: inline-block; margin: 1em 1em 1em 0 }}
 </style></head><body><h1>CUDA kernels: what their machine code allows</h1>
 <ul>{notes}</ul>
+<h2>Against the aims</h2>
+<ul>{aims}</ul>
 {figures}
 <table><thead><tr>{headings}</tr></thead><tbody>
 {rows}
@@ -217,6 +225,7 @@ def page(rows):
     """The report as HTML that needs no other file."""
     return _PAGE.format(
         notes="".join(f"<li>{html.escape(note)}</li>" for note in notes(rows)),
+        aims="".join(f"<li>{html.escape(aim)}</li>" for aim in against_the_aims(rows)),
         figures="".join(cuda_roofline.figure(card, rows) for card in CARDS),
         headings="".join(f"<th>{html.escape(text)}</th>" for text in HEADINGS),
         rows="\n".join(
@@ -224,6 +233,13 @@ def page(rows):
             for row in rows
         ),
     )
+
+
+# Of the formulas element by element those that layers use most.
+_FORMULAS = (
+    *((scalar.__dict__[name], 2) for name in ("add", "multiply", "divide", "maximum")),
+    *((scalar.__dict__[name], 1) for name in ("exp", "log", "sqrt", "tanh", "sigmoid", "gelu")),
+)
 
 
 def main(arguments=None):
@@ -235,8 +251,10 @@ def main(arguments=None):
     if static.missing():
         sys.exit(f"scripts/cuda_report.py {static.missing()}: pip install 'kerasmirror[cuda]'")
     load()
+    for formula, arrays in _FORMULAS:
+        formulas.kernels_of(formula, arrays)
     chosen = [k for k in KERNELS if re.search(options.kernels, k.name)]
-    forms = [(kernel, next(iter(kernel.signatures.values()))) for kernel in chosen]
+    forms = [(kernel, signature) for kernel in chosen if (signature := shown(kernel))]
     if not forms:
         sys.exit(f"scripts/cuda_report.py: no kernel's name matches {options.kernels!r}")
     rows = rows_of(forms, lambda text: print(text, file=sys.stderr))

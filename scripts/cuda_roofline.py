@@ -24,12 +24,11 @@ def _roof(card):
 
 def _dot(row, card):
     told = row.estimates[card]
-    if told.bound == "memory":
-        tflops = told.speed / 1e3 * told.intensity
-    else:
-        tflops = told.speed
+    tflops = told.speed
+    if not tflops:  # nothing is computed, or nothing was estimated
+        return ""
     x, y = _place(told.intensity, tflops, card)
-    colour = "#c60" if told.bound == "memory" else "#06c"
+    colour = {"memory": "#c60", "arithmetic": "#06c"}.get(told.bound, "#888")
     title = html.escape(f"{row.kernel.name.strip('_')}: {tflops:.3g} TFLOP/s")
     return f'<circle cx="{x}" cy="{y}" r="4" fill="{colour}"><title>{title}</title></circle>'
 
@@ -58,5 +57,5 @@ def figure(card, rows):
         f'<text x="{WIDTH / 2}" y="{HEIGHT - 8}" text-anchor="middle">operations per byte</text>'
         f'<text x="{MARGIN + 6}" y="18">TFLOP/s</text></svg>'
         f"<figcaption>{html.escape(card.name)}: orange dots are bound by memory, blue ones by "
-        "arithmetic</figcaption></figure>\n"
+        "arithmetic, grey ones by the instructions around</figcaption></figure>\n"
     )

@@ -169,7 +169,7 @@ def _sparse_loss_grad(dloss, p, labels, dx, rows, n, lanes, step):
             i += lanes
 
 
-@kernel("T* T* T* T* i4 i4 i4", T="f4 f8", registers=64, traffic="r3 r - w 9f")
+@kernel("T* T* T* T* i4 i4 i4", T="f4 f8", min_blocks=4, registers=64, traffic="r3 r - w 9f")
 def _loss(x, targets, loss, p, rows, n, lanes):
     row, mine = row_of(lanes), cuda.threadIdx.x & (lanes - 1)
     place = row * n

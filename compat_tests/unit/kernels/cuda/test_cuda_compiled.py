@@ -1,18 +1,19 @@
 """Every CUDA kernel compiles and assembles, within its budgets: proved without a GPU.
 
-By default one form of each kernel (of float32, where there is one) for the H100; with `-m slow` all
-of them for Turing, Ampere, Hopper and Blackwell.
+By default one kernel of each file for the H100, of float32 where it has that; with `-m slow` all
+kernels in that form for Turing, Ampere, Hopper and Blackwell, their other types and the formulas'
+kernels for the H100, and some of the formulas' for the others.
 """
 
-import functools
 import re
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("numba.cuda.compiler", reason="needs the package numba-cuda")
 
-from kerasmirror.kernels.cuda import load, static
-from kerasmirror.kernels.cuda.kernel import KERNELS, Kernel
+from kerasmirror.kernels.cuda import elementwise, load, static
+from kerasmirror.kernels.cuda.kernel import KERNELS
 
 if static.missing():
     pytest.skip(static.missing(), allow_module_level=True)
@@ -23,20 +24,28 @@ OTHERS = [(7, 5), (8, 0), (10, 0)]
 # Of a thread: more would leave too few threads on a multiprocessor to hide memory's latency.
 MOST_REGISTERS = 128
 MOST_SHARED = 48 << 10  # without asking the driver for more
-ALL = [(kernel, signature) for kernel in KERNELS for signature in kernel.signatures.values()]
-FIRST = [(kernel, next(iter(kernel.signatures.values()))) for kernel in KERNELS]
-REST = [form for form in ALL if form not in FIRST]
+HAND_WRITTEN = list(KERNELS)
 
 
-def described(form):
-    kernel, signature = form
-    return f"{kernel.name}({signature})"
+def first_form(kernel):
+    return kernel, next(iter(kernel.signatures.values()))
 
 
-@functools.cache
-def gathered(which, capability):
-    forms = {"first": FIRST, "rest": REST, "all": ALL}[which]
-    static.gather([form for form in forms if capability >= form[0].capability], capability)
+def forms_of(kernels):
+    return [(kernel, signature) for kernel in kernels for signature in kernel.signatures.values()]
+
+
+def by_file(kernels):
+    """{file: its kernels}: what tests take together, as the disassembler does."""
+    files = {}
+    for kernel in kernels:
+        files.setdefault(Path(kernel.source).stem, []).append(kernel)
+    return files
+
+
+FILES = by_file(HAND_WRITTEN)
+# Of the formulas' kernels those with the most code, and simple ones of each kind.
+FORMULAS = "add divide power tanh gelu erf sin arccosh equal bitwise_and logical_or floor_divide"
 
 
 def widths(signature):
@@ -81,37 +90,60 @@ def faults(kernel, signature, facts):
     return [said for wrong, said in rules if wrong]
 
 
-@pytest.mark.parametrize("form", FIRST, ids=described)
-def test_a_kernel_assembles_within_its_budgets(form):
-    gathered("first", HOPPER)
-    assert faults(*form, static.facts_of(*form, HOPPER)) == []
+def assert_within_budgets(forms, capability):
+    """All forms, compiled together, keep to what their kernels' declarations allow."""
+    forms = [form for form in forms if capability >= form[0].capability]
+    static.gather(forms, capability)
+    found = {}
+    for kernel, signature in forms:
+        wrong = faults(kernel, signature, static.facts_of(kernel, signature, capability))
+        if wrong:
+            found[f"{kernel.name}({signature})"] = wrong
+    assert found == {}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_kernel_assembles_within_its_budgets(file):
+    """The one that was declared first, or the first with a least share of multiply-adds."""
+    one = max(FILES[file], key=lambda kernel: (kernel.ffma is not None, kernel.min_blocks))
+    assert_within_budgets([first_form(one)], HOPPER)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", REST, ids=described)
-def test_its_other_types_do(form):
-    gathered("rest", HOPPER)
-    assert faults(*form, static.facts_of(*form, HOPPER)) == []
+@pytest.mark.parametrize("file", FILES)
+def test_all_kernels_do_in_all_their_types(file):
+    assert_within_budgets(forms_of(FILES[file]), HOPPER)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "form, capability",
-    [
-        (form, capability)
-        for capability in OTHERS
-        for form in ALL
-        if capability >= form[0].capability
-    ],
-    ids=lambda value: (
-        described(value) if isinstance(value[0], Kernel) else f"sm_{value[0]}{value[1]}"
-    ),
-)
-def test_it_does_on_other_generations(form, capability):
-    gathered("all", capability)
-    assert faults(*form, static.facts_of(*form, capability)) == []
+@pytest.mark.parametrize("capability", OTHERS, ids=lambda value: f"sm_{value[0]}{value[1]}")
+@pytest.mark.parametrize("file", FILES)
+def test_all_kernels_do_on_other_generations(file, capability):
+    assert_within_budgets([first_form(kernel) for kernel in FILES[file]], capability)
+
+
+@pytest.fixture(scope="module")
+def formulas():
+    """{name: kernel} of the kernels that are made of formulas."""
+    elementwise.declare_all()
+    return {kernel.name: kernel for kernel in KERNELS if kernel.name.startswith("_map_")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(8))
+def test_those_made_of_formulas_do(formulas, part):
+    kernels = list(formulas.values())[part::8]
+    assert len(kernels) > 20
+    assert_within_budgets(list(map(first_form, kernels)), HOPPER)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", OTHERS, ids=lambda value: f"sm_{value[0]}{value[1]}")
+def test_some_of_those_do_on_other_generations(formulas, capability):
+    some = [formulas[f"_map_{name}"] for name in FORMULAS.split()]
+    assert_within_budgets(list(map(first_form, some)), capability)
 
 
 def test_every_block_is_of_whole_warps_that_a_multiprocessor_holds():
-    wrong = [kernel.name for kernel in KERNELS if kernel.block % 32 or kernel.block > 1024]
+    wrong = [kernel.name for kernel in HAND_WRITTEN if kernel.block % 32 or kernel.block > 1024]
     assert wrong == []
