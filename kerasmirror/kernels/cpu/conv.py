@@ -6,11 +6,11 @@ finds fastest, `conv_algorithms` tells what that is. Any one algorithm takes all
 """
 
 import importlib.util
-import os
-from typing import NamedTuple
 
 import numpy as np
 
+from .. import conv_names
+from ..conv_names import ConvAlgorithms
 from . import (
     conv_choice,
     conv_direct,
@@ -31,23 +31,10 @@ __all__ = [
 
 ALGORITHMS = ("auto", "direct", "winograd", "gemm", "fft", "numpy", "opencv", "tiles")
 _WHOLE_ARRAYS = {"gemm": conv_gemm, "fft": conv_fft, "numpy": conv_numpy, "opencv": conv_opencv}
-_VARIABLE = "KERASMIRROR_CONV_ALGORITHM"
-
-
-class ConvAlgorithms(NamedTuple):
-    """An algorithm's name for each pass of a convolution."""
-
-    forward: str
-    grad_input: str
-    grad_kernel: str
 
 
 def _checked(algorithm, owner, name):
-    if algorithm not in ALGORITHMS:
-        raise ValueError(
-            f"{owner}: `{name}` must be one of {', '.join(map(repr, ALGORITHMS))}. "
-            f"Received: {name}={algorithm!r}"
-        )
+    conv_names.checked(algorithm, ALGORITHMS, owner, name)
     if algorithm == "opencv" and importlib.util.find_spec("cv2") is None:
         raise ImportError(
             f'{owner}: `{name}` "opencv" needs OpenCV, which `pip install kerasmirror[opencv]` '
@@ -56,7 +43,7 @@ def _checked(algorithm, owner, name):
     return algorithm
 
 
-_algorithm = _checked(os.environ.get(_VARIABLE, "auto"), "conv2d", _VARIABLE)
+_algorithm = conv_names.from_environment(_checked)
 
 
 def set_conv_algorithm(algorithm):

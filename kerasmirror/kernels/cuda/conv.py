@@ -5,11 +5,10 @@ finds fastest, `conv_algorithms` tells what that is. Any one algorithm takes all
 `set_conv_algorithm` says so, and refuses those that it cannot do.
 """
 
-import os
-from typing import NamedTuple
-
 import numpy as np
 
+from .. import conv_names
+from ..conv_names import ConvAlgorithms
 from . import (
     conv_choice,
     conv_depthwise,
@@ -38,27 +37,13 @@ _MODULES = {
 }
 _ELSEWHERE = ("numpy", "opencv")  # known to users, but the CPU's alone
 ALGORITHMS = ("auto", *_MODULES, *_ELSEWHERE)
-_VARIABLE = "KERASMIRROR_CONV_ALGORITHM"
-
-
-class ConvAlgorithms(NamedTuple):
-    """An algorithm's name for each pass of a convolution."""
-
-    forward: str
-    grad_input: str
-    grad_kernel: str
 
 
 def _checked(algorithm, owner, name):
-    if algorithm not in ALGORITHMS:
-        raise ValueError(
-            f"{owner}: `{name}` must be one of {', '.join(map(repr, ALGORITHMS))}. "
-            f"Received: {name}={algorithm!r}"
-        )
-    return algorithm
+    return conv_names.checked(algorithm, ALGORITHMS, owner, name)
 
 
-_algorithm = _checked(os.environ.get(_VARIABLE, "auto"), "conv2d", _VARIABLE)
+_algorithm = conv_names.from_environment(_checked)
 
 
 def set_conv_algorithm(algorithm):
