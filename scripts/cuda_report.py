@@ -190,7 +190,8 @@ def notes(rows):
         "says what an item is).",
         "Memory: what part of the bandwidth the bytes on their way allow, with "
         f"{LATENCY * 1e9:.0f} ns from load to value. What is loaded more than once is taken to "
-        "come from the caches, and tiles side by side to share what they load.",
+        "come from the caches, and tiles side by side to share what they load. Pooling has windows "
+        "of 2 x 2 side by side; where windows overlap, a value is loaded for each that it is in.",
         "Arithmetic and instructions: each scheduler issues one instruction a clock, its lanes as "
         "many operations as the card has. Both ways of a branch count. Bank conflicts, waiting at "
         "barriers, the bandwidth of caches and clocks lowered by heat are not in it: but for the "
