@@ -114,18 +114,22 @@ def test_ways_to_train_that_no_graph_takes(option):
     assert_same(train("gpu:0", build, (6,), True, **fit), expected)
 
 
+def slow(optimizer):
+    return pytest.param(optimizer, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     "optimizer",
     [
         keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
-        keras.optimizers.RMSprop(0.01, centered=True),
+        slow(keras.optimizers.RMSprop(0.01, centered=True)),
         keras.optimizers.AdamW(0.01, clipnorm=0.5),
-        keras.optimizers.Nadam(0.01, global_clipnorm=1.0),
-        keras.optimizers.Adagrad(0.01, clipvalue=0.1),
-        keras.optimizers.Lion(0.001, use_ema=True, ema_overwrite_frequency=2),
-        keras.optimizers.Adamax(keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)),
-        keras.optimizers.Ftrl(0.05),
-        keras.optimizers.Adadelta(1.0, gradient_accumulation_steps=2),
+        slow(keras.optimizers.Nadam(0.01, global_clipnorm=1.0)),
+        slow(keras.optimizers.Adagrad(0.01, clipvalue=0.1)),
+        slow(keras.optimizers.Lion(0.001, use_ema=True, ema_overwrite_frequency=2)),
+        slow(keras.optimizers.Adamax(keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5))),
+        slow(keras.optimizers.Ftrl(0.05)),
+        slow(keras.optimizers.Adadelta(1.0, gradient_accumulation_steps=2)),
     ],
     ids=lambda optimizer: optimizer.name,
 )

@@ -35,7 +35,7 @@ def cpu():
     return kernels.for_device("cpu")
 
 
-@pytest.fixture(params=["in order", "shuffled"])
+@pytest.fixture(params=["in order", pytest.param("shuffled", marks=pytest.mark.slow)])
 def threads(request):
     """Runs a test with the threads of a block in order, then in a random one."""
     from kerasmirror.kernels.cuda.emulator import function
