@@ -276,8 +276,8 @@ def conv_algorithm(algorithm=None):
             groups, channels in whole vectors. "gemm": image to matrix, and a matrix product. "fft":
             products of Fourier transforms. "numpy": a view of all windows and `tensordot`.
             "opencv": `filter2D` for each pair of channels, from the extra `kerasmirror[opencv]`.
-            "tiles": images and windows in shared memory, piece by piece. Those two before are for
-            the CPU, "tiles" is for GPUs, where "direct" is one thread for each result.
+            "tiles": images and windows in shared memory, piece by piece. "numpy" and "opencv" are
+            for the CPU alone, "tiles" for GPUs alone, where "direct" is one thread for each result.
 
     It also sets KERASMIRROR_CONV_ALGORITHM, which processes started from this one inherit.
     Raises: ValueError for another name, and from a convolution that the algorithm cannot do, which

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
 import math
 import os
 import re
@@ -128,12 +127,6 @@ def _start(number):
 
     Raises: RuntimeError that says what is missing.
     """
-    if importlib.util.find_spec("numba_cuda") is None:
-        raise RuntimeError(
-            "kerasmirror: no GPU can be used: the package numba-cuda is not installed. Install an "
-            "NVIDIA driver of release 580 or later and `pip install 'kerasmirror[cuda]'`, or "
-            "compute on the CPU: unset KERASMIRROR_DEVICE and name no GPU."
-        )
     kernels.gpu(number)
     GPU.kernels = kernels.for_device("cuda")
     if config.tensor_cores():
@@ -184,7 +177,7 @@ def filled(like, value):
     """An array of one value, of the shape, dtype and device of another."""
     if isinstance(like, (np.ndarray, np.generic)):
         return np.full(like.shape, value, like.dtype)
-    array = GPU.kernels.empty(like.shape, like.dtype)
+    array = kernels_at(like).empty(like.shape, like.dtype)
     array.fill(value)
     return array
 

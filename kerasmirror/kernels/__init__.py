@@ -1,6 +1,7 @@
 """Kernels: arrays in, arrays out. `for_device` loads one device's namespace when first asked."""
 
 import importlib
+import importlib.util
 
 _DEVICES = ("cpu", "cuda")
 
@@ -21,4 +22,7 @@ def gpu(number):
 
     Raises: RuntimeError that says what is missing.
     """
+    if importlib.util.find_spec("numba_cuda") is None:
+        errors = importlib.import_module(f"{__name__}.cuda.errors")
+        raise errors.unavailable("the package numba-cuda is not installed")
     return importlib.import_module(f"{__name__}.cuda.device").get(number)

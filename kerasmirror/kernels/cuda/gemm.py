@@ -39,7 +39,7 @@ _tensor_cores = False
 def set_tensor_cores(enabled):
     """Whether float32 products may be made of factors rounded to TF32 (10 bits after the point).
 
-    Off at first. It takes many times less, and results differ by about 1e-4 of the largest.
+    Off at first. It takes many times less, and results are off by up to 1e-3 of the largest.
     Raises: ValueError where the card has no tensor cores for it (compute capability 8.0).
     """
     global _tensor_cores
