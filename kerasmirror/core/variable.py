@@ -388,6 +388,13 @@ class Variable:
         return f"<Variable path={self._path}, shape={self.shape}, dtype={self.dtype}{values}>"
 
 
+def array_of(value):
+    """The values of a tensor, a variable or anything NumPy reads, as an array of their device."""
+    if isinstance(value, (Tensor, Variable)):
+        return value.data
+    return value if hasattr(value, "to_host") else np.asarray(value)
+
+
 def is_variable(value):
     """Whether `value` is a Variable."""
     return isinstance(value, Variable)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from kerasmirror import ops
 from kerasmirror._export import export
 from kerasmirror.core import config, dtype_policy, serialization, tree
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.tensor import Tensor, get_keras_mask
-from kerasmirror.core.variable import Variable
+from kerasmirror.core.variable import array_of
 from kerasmirror.ops.tensor import to_tensor
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
@@ -113,13 +111,6 @@ class NamedLoss(LossFunctionWrapper):
 
     def get_config(self):
         return {**Loss.get_config(self), **self._fn_kwargs}
-
-
-def array_of(value):
-    """The values of a tensor, a variable or anything NumPy reads, as an array."""
-    if isinstance(value, (Tensor, Variable)):
-        return value.data
-    return value if hasattr(value, "to_host") else np.asarray(value)
 
 
 def squeeze_or_expand_to_same_rank(x1, x2, expand_rank_1=True):

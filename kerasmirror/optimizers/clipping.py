@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from kerasmirror.core.device import copied, kernels_at, overwrite
 from kerasmirror.core.tensor import Tensor
-from kerasmirror.core.variable import Variable
+from kerasmirror.core.variable import array_of
 
 
 def check(owner, clipnorm, clipvalue, global_clipnorm):
@@ -42,18 +40,11 @@ def clip(k, options, blocks):
 
 def clipped(options, gradients):
     """The same for a list of gradients, of which some may be None, that stay as they are."""
-    arrays = [None if g is None else copied(raw(g)) for g in gradients]
+    arrays = [None if g is None else copied(array_of(g)) for g in gradients]
     given = [array for array in arrays if array is not None]
     if given:
         clip(kernels_at(given[0]), options, [_Gradient(array) for array in given])
     return [None if array is None else Tensor(array) for array in arrays]
-
-
-def raw(value):
-    """The array of a gradient: of a tensor or variable, or one already."""
-    if isinstance(value, (Tensor, Variable)):
-        return value.data
-    return value if hasattr(value, "to_host") else np.asarray(value)
 
 
 class _Gradient:

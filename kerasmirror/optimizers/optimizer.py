@@ -17,7 +17,7 @@ from kerasmirror.core.scopes import WRITES, name_scope
 from kerasmirror.core.stateless import StatelessScope
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.tracking import Tracker, TracksItself, untracked
-from kerasmirror.core.variable import Variable, is_variable
+from kerasmirror.core.variable import Variable, array_of, is_variable
 from kerasmirror.optimizers import clipping, step
 from kerasmirror.optimizers.flat import Block, FlatParameters
 from kerasmirror.optimizers.schedules import LearningRateSchedule
@@ -635,4 +635,4 @@ def constant(value):
 
 
 def _raw(value):
-    return None if value is None else clipping.raw(value)
+    return None if value is None else array_of(value)

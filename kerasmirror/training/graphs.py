@@ -1,7 +1,7 @@
 """CUDA graphs of a model: a training step up to the gradients, launched as one.
 
-An eager step spends some 20 microseconds of Python on each of its launches, often more than the
-card needs for the work. The second step on batches of one shape is therefore recorded
+An eager step spends Python's time on each of its launches, often more than the card needs for the
+work. The second step on batches of one shape is therefore recorded
 (kernels/cuda/graph.py), for models of layers and losses that are known to compute by launches
 alone. What advances on the host from step to step, the seeds of dropout, is given to the graph
 before each run. Everything else stays eager.
