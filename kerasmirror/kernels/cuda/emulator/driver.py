@@ -138,7 +138,7 @@ def cuCtxSetCurrent(context):
 
 
 def cuMemGetInfo():
-    used = sum(piece.size - 3 * _MARGIN for piece in _pieces.values())
+    used = sum(piece.size - 3 * _MARGIN for piece in list(_pieces.values()))
     return _OK, max(0, total_memory() - used), total_memory()
 
 
@@ -164,7 +164,7 @@ def cuMemFree(address):
 def overruns():
     """Addresses of memory around which something wrote."""
     settle()
-    return [address for address, piece in _pieces.items() if not _intact(address, piece)]
+    return [address for address, piece in list(_pieces.items()) if not _intact(address, piece)]
 
 
 def _intact(address, piece):
@@ -175,7 +175,7 @@ def _intact(address, piece):
 
 def _inside(address, n_bytes):
     """Whether bytes lie in one piece of device memory."""
-    for start, piece in _pieces.items():
+    for start, piece in list(_pieces.items()):
         if start <= address and address + n_bytes <= start + piece.size - 3 * _MARGIN:
             return True
     return False
@@ -193,7 +193,7 @@ def cuMemFreeHost(address):
 
 
 def _page_locked(host):
-    return any(start <= host < start + piece.size for start, piece in _host_pieces.items())
+    return any(start <= host < start + piece.size for start, piece in list(_host_pieces.items()))
 
 
 def cuMemcpyHtoDAsync(address, host, n_bytes, stream):
