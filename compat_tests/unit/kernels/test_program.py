@@ -181,3 +181,34 @@ def test_an_arena_gives_its_memory_to_the_pool(rng):
     del program, _
     gc.collect()
     assert k.pool_statistics()["free_bytes"] >= before + 2 * x.nbytes
+
+
+def test_threads_record_at_once_each_its_own(rng):
+    """The recorder opened first is closed first: the other one has to go on noting."""
+    x, y = rng.normal(size=(2, 64, 64)).astype("f")
+    opened, closed = threading.Event(), threading.Event()
+    found = {}
+
+    def first():
+        recorder = k.Recorder(k.Arena(), [x], [])
+        with recorder.open():
+            found["first"] = [k.relu(x)]
+            opened.wait(10)
+        closed.set()
+        k.relu(x)  # after its end: no launch of it
+        found["program"] = recorder.program_for(found["first"], [])
+
+    def second(y):
+        opened.set()
+        closed.wait(10)
+        assert k.is_recording()
+        return [k.relu(k.softmax(y))]
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    recorder, program, (expected,) = record(second, [y])
+    thread.join()
+    assert recorder.refusal is None and not k.is_recording()
+    assert len(program) == 2 and len(found["program"]) == 1
+    np.testing.assert_array_equal(program.run([y])[0][0], expected)
+    np.testing.assert_array_equal(found["program"].run([y])[0][0], np.maximum(y, 0))

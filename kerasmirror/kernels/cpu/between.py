@@ -8,7 +8,6 @@ arrays it is given: `run` runs it, and notes it among the launches.
 from __future__ import annotations
 
 import functools
-import threading
 
 import numpy as np
 
@@ -19,14 +18,14 @@ __all__ = []
 
 def is_noted() -> bool:
     """Whether this thread's computation is being recorded."""
-    return memory.recorder is not None and memory.recorder.thread == threading.get_ident()
+    return bool(memory.recorders) and memory.recorder_here() is not None
 
 
 def run(function, *args):
     """function(*args): arrays, of which it writes to some, and constants."""
     function(*args)
     if is_noted():
-        memory.recorder.note_call(function, args)
+        memory.recorder_here().note_call(function, args)
 
 
 def notable(function):
@@ -34,15 +33,14 @@ def notable(function):
 
     @functools.wraps(function)
     def run_or_note(*args, **options):
-        recorder = memory.recorder
-        if recorder is None or not is_noted():
+        if not memory.recorders or (recorder := memory.recorder_here()) is None:
             return function(*args, **options)
         # What it does inside is no step, nor is its memory the program's.
-        memory.recorder = None
+        memory.set_recorder(None)
         try:
             result = function(*args, **options)
         finally:
-            memory.recorder = recorder
+            memory.set_recorder(recorder)
         y = memory.empty(result.shape, result.dtype)
         y[...] = result
         recorder.note_call(_fill, (function, options, y, *args))

@@ -101,8 +101,7 @@ def _run_ufunc(ufunc, args):
     sizes = [a.size for a in args if isinstance(a, np.ndarray)]
     if not sizes:
         return _run_ufunc(ufunc, [np.asarray(a) for a in args])
-    noted = memory.recorder is not None and between.is_noted()
-    if not noted and max(sizes) <= _SMALL:
+    if not between.is_noted() and max(sizes) <= _SMALL:
         # Asking for the result's type and shape, to have it pooled, would cost ten times the work.
         with np.errstate(all="ignore"):
             y = ufunc(*args)

@@ -7,7 +7,6 @@ or, for many items, in chunks on all threads (workers.py).
 """
 
 import struct
-import threading
 import zlib
 
 import numpy as np
@@ -194,8 +193,8 @@ def launch(kernel, n_items, chunk, *args):
             workers.grow(n_threads)
         run = _shared or _shared_launcher()
         scattered = run(address, n_items, chunk, start, n_arrays, n_threads, workers.address)
-    if memory.recorder is not None and memory.recorder.thread == threading.get_ident():
-        memory.recorder.note(kernel, compiled, n_items, chunk, table, args)
+    if memory.recorders and (recorder := memory.recorder_here()) is not None:
+        recorder.note(kernel, compiled, n_items, chunk, table, args)
     if scattered >= 0:
         raise ValueError(
             f"{kernel.name}: array {scattered} must be C-contiguous. "

@@ -30,8 +30,9 @@ _lock = threading.Lock()
 _array = np.ndarray
 _dtypes = {}
 
-# The recorder of a program that is being noted (program.py), for its thread: it hands out memory.
-recorder = None
+# The recorders of programs that are being noted (program.py), by thread: they hand out memory.
+# Most of the time there is none, and none of another thread concerns this one.
+recorders = {}
 
 
 class Lease(weakref.ref):
@@ -46,6 +47,20 @@ def size_class(n_bytes):
     return ((n_bytes - 1 >> shift) + 1) << shift
 
 
+def recorder_here():
+    """The recorder that is open in this thread, or None."""
+    return recorders.get(threading.get_ident())
+
+
+def set_recorder(recorder):
+    """Open a recorder in this thread, or none; gives the one before."""
+    thread = threading.get_ident()
+    before = recorders.pop(thread, None)
+    if recorder is not None:
+        recorders[thread] = recorder
+    return before
+
+
 def empty(shape, dtype=np.float32):
     """An array of `shape` with arbitrary contents, 64-byte aligned when it comes from the pool."""
     size = 1
@@ -53,7 +68,7 @@ def empty(shape, dtype=np.float32):
         size *= n
     kind = _dtypes.get(dtype) or _known(dtype)
     n_bytes = size * kind.itemsize
-    if recorder is not None and recorder.thread == threading.get_ident():
+    if recorders and (recorder := recorder_here()) is not None:
         return recorder.empty(shape, kind, n_bytes)
     if n_bytes < SMALLEST:
         return np.empty(shape, kind)
@@ -68,7 +83,7 @@ def empty(shape, dtype=np.float32):
 def zeros(shape, dtype=np.float32):
     """An array of `shape` full of zeros."""
     array = empty(shape, dtype)
-    if recorder is not None and recorder.thread == threading.get_ident():
+    if recorders and (recorder := recorder_here()) is not None:
         recorder.zeros(array)
     else:
         array.fill(0)
@@ -83,10 +98,10 @@ def take(n_bytes):
         return _allocate(n_bytes)
 
 
-def give(block):
+def give(block, free=_free):
     """Put a block that nobody uses into the pool."""
     n_bytes = block.nbytes
-    blocks = _free.setdefault(n_bytes, [])
+    blocks = free.setdefault(n_bytes, [])
     if not blocks or (len(blocks) + 1) * n_bytes <= CLASS_LIMIT:
         blocks.append(block)
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import compiling, memory, threads, workers
+from . import between, compiling, memory, threads, workers
 from .atomics import call, load
 from .compiling import Routine
 from .launch import kernel
@@ -35,8 +35,8 @@ _SEED_MODULUS = 2**31 - 2
 
 
 def is_recording() -> bool:
-    """Whether a computation is being recorded, in any thread."""
-    return memory.recorder is not None
+    """Whether this thread's computation is being recorded."""
+    return between.is_noted()
 
 
 def keys_drawn(seed: int, first: int, last: int) -> list[tuple]:
@@ -65,9 +65,9 @@ class Arena:
         """Leave the memory to whoever still has arrays in it."""
         self.blocks = []
 
-    def __del__(self):
+    def __del__(self, give=memory.give):  # also while the interpreter takes the modules down
         for block in self.blocks:
-            memory.give(block)
+            give(block)
 
 
 class Fresh:

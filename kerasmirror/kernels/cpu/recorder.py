@@ -14,7 +14,6 @@ from __future__ import annotations
 import bisect
 import contextlib
 import struct
-import threading
 
 import numpy as np
 
@@ -26,14 +25,13 @@ __all__ = ["Recorder"]
 
 
 class Recorder:
-    """Notes what this thread computes between `open` and the end of its block.
+    """Notes what a thread computes between its `open` and the end of the block.
 
     Args: `inputs` are contiguous arrays that each run of the program gets anew, `constants` those
     it reads, or writes, wherever they are (weights).
     """
 
     def __init__(self, arena, inputs, constants):
-        self.thread = threading.get_ident()
         self.refusal = None
         self.rows = []  # (entry, items, chunk, number of its first word)
         self.words = []
@@ -72,11 +70,11 @@ class Recorder:
     @contextlib.contextmanager
     def open(self):
         """Within it, a phase: this thread's launches are noted, its memory is the arena's."""
-        before, memory.recorder = memory.recorder, self
+        before = memory.set_recorder(self)
         try:
             yield self
         finally:
-            memory.recorder = before
+            memory.set_recorder(before)
             self.phases.append((len(self.rows), len(self.calls), len(self._inputs)))
 
     def refuse(self, reason):
