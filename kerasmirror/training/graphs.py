@@ -65,21 +65,22 @@ def training(programs, model, x, y, compute_loss):
 
     `compute_loss` is the method of a model that computes its loss as this package does.
     """
-    if not programs.current(model) or not _is_known(model, compute_loss):
+    now = programs.current(model)
+    if now is None or not _is_known(model, compute_loss):
         return None
     key = ("graph", x.shape, x.dtype.str, y.shape, y.dtype.str)
-    found = programs.programs.get(key)
+    found = now.programs.get(key)
     if found is None:
-        programs.programs[key] = _SEEN  # the eager step compiles and builds what is missing
+        now.programs[key] = _SEEN  # the eager step compiles and builds what is missing
         return None
     if found is _REFUSED:
         return None
     if found is _SEEN:
-        found = programs.programs[key] = _recorded(model, x, y)
+        found = now.programs[key] = _recorded(model, x, y)
         if found is _REFUSED:
             return None
     elif not found.holds(model):
-        del programs.programs[key]
+        now.programs.pop(key, None)
         return None
     return found.run(x, y)
 
@@ -87,19 +88,22 @@ def training(programs, model, x, y, compute_loss):
 def forward(programs, model, arrays, arrangement, options, eager):
     """The outputs for device arrays, by a graph; None where the eager call has to give them."""
     on_host = [array for array in arrays if not hasattr(array, "to_host")]
-    if not on_gpu() or on_host or GPU.kernels.graph.recorded() or not programs.current(model):
+    if not on_gpu() or on_host or GPU.kernels.graph.recorded():
+        return None
+    now = programs.current(model)
+    if now is None:
         return None
     key = ("graph", options.get("training"), arrangement, *[x.shape for x in arrays])
-    found = programs.programs.get(key)
+    found = now.programs.get(key)
     if found is None:
-        programs.programs[key] = _SEEN
+        now.programs[key] = _SEEN
         return None
     if found is _SEEN:
         try:
             found = _ForwardGraph(eager, arrays, arrangement, options)
         except RuntimeError:  # what cannot be recorded
             found = _REFUSED
-        programs.programs[key] = found
+        now.programs[key] = found
     return None if found is _REFUSED else found.run(arrays)
 
 

@@ -33,7 +33,7 @@ _LONGEST = 0.05
 # Bytes that programs may keep while the model is not at work.
 _KEPT_BYTES = 64 << 20
 _MOST = 16  # programs of one model
-_TRIES = 2  # recordings of a call within a tape
+_TRIES = 2  # recordings without a program
 
 _SINGLE = np.dtype(np.float32)
 _SETTINGS = [
@@ -48,11 +48,55 @@ _SETTINGS_NOW = vars(config)
 _SEEN, _SLOW, _READY, _REFUSED = "seen", "slow", "ready", "refused"
 
 
+class _Generation:
+    """The programs of a model as it is: of its layers, of settings, of where its weights are.
+
+    Once the model is another, another generation takes its place as a whole. So threads that are
+    at work with this one, recording say, cannot leave in the next what is not right for it.
+    """
+
+    def __init__(self, stamp, guard):
+        self.stamp = stamp
+        self.guard = guard  # None where no programs can be made
+        self.programs = {}
+        self.tried = set()  # keys of programs that have repeated their recording
+        self.misses = {}  # recordings without a program that may be tried again
+        self.arena = None
+
+    def locked_arena(self):
+        """The arena, locked; None while another thread is at it."""
+        arena = self.arena
+        if arena is None:
+            arena = self.arena = kernels_of("cpu").Arena()
+        return arena if self.locks(arena) else None
+
+    def locks(self, arena):
+        """Whether the lock of a program's arena could be taken, and the arena is still this one."""
+        if not arena.lock.acquire(blocking=False):
+            return False
+        if self.arena is arena:
+            return True
+        arena.lock.release()  # left by another thread since the program was looked up
+        return False
+
+    def leave(self, arena):
+        """Start anew: somebody may hold memory of the arena, which goes with them.
+
+        The arena is locked, and nothing runs in it any more.
+        """
+        arena.abandon()
+        if arena is self.arena:
+            self.arena = None
+            kept = self.programs.copy()
+            self.programs = {k: v for k, v in kept.items() if v is _REFUSED}
+
+
 class Programs:
     """The programs of one model, by the shape of the batch."""
 
     def __init__(self):
-        self._reset()
+        self._now = _Generation(None, None)
+        self._started = {}  # kind of pass: programs, key and time of the eager one under way
 
     def __deepcopy__(self, memo):
         return Programs()
@@ -60,147 +104,145 @@ class Programs:
     def __reduce__(self):
         return Programs, ()
 
-    def _reset(self):
-        self.programs = {}
-        self._tried = set()  # keys of programs that have repeated their recording
-        self._misses = {}  # of calls within a tape: recordings without a program
-        self._started = {}  # kind of pass: key and time of the eager one that is under way
-        self._arena = None
-        self._stamp = None
-        self._guard = None
+    @property
+    def programs(self):
+        """The programs, or words in their place, by the kind of pass and shapes."""
+        return self._now.programs
+
+    @property
+    def arena(self):
+        """The memory of the programs, None where there are none."""
+        return self._now.arena
 
     def release_if_large(self):
         """Give memory back at the end of a run, where it is much: the next run records anew."""
-        if self._arena is not None and self._arena.n_bytes > _KEPT_BYTES:
-            self._arena = None
-            self.programs = {
+        now = self._now
+        arena = now.arena
+        if arena is not None and arena.n_bytes > _KEPT_BYTES:
+            now.arena = None
+            now.programs = {
                 key: _READY if type(found) in (_Pass, taped.Pass) else found
-                for key, found in self.programs.items()
+                for key, found in now.programs.copy().items()
             }
 
     # Validity
 
     def current(self, model):
-        """Whether programs can be made for the model; those it has are right for it from here on.
+        """The generation of programs that is right for the model from here on.
 
-        They are dropped where the model is not what it was when they were recorded.
+        None where none can be made for it. A generation is dropped where the model is not what it
+        was when it began.
         """
         settings = [_SETTINGS_NOW[name] for name in _SETTINGS]
         stamp = [CHANGES[0], kernels_of("cpu").thread_count(), current_device(), *settings]
-        guard = self._guard
-        if stamp == self._stamp and (guard is None or guard.weights_in_place()):
-            return guard is not None
-        if guard is not None and stamp[1:] == self._stamp[1:] and guard.still_holds(model):
-            self._stamp = stamp
-            return True
-        self._reset()
-        self._stamp = stamp
-        if is_replayable(model):
-            self._guard = Guard(model)
-        return self._guard is not None
+        now = self._now
+        guard = now.guard
+        if stamp == now.stamp and (guard is None or guard.weights_in_place()):
+            return None if guard is None else now
+        if guard is not None and stamp[1:] == now.stamp[1:] and guard.still_holds(model):
+            now.stamp = stamp
+            return now
+        guard = Guard(model) if is_replayable(model) else None
+        if CHANGES[0] != stamp[0]:
+            guard = None  # another thread is changing layers: the next call looks again
+        now = self._now = _Generation(stamp, guard)
+        return None if guard is None else now
 
     # Passes
 
     def forward(self, model, arrays, arrangement, options, eager):
         """The model's outputs for the arrays, or None where `eager` has to give them."""
-        if not self.current(model):
+        now = self.current(model)
+        if now is None:
             return None
         key = ("forward", options.get("training"), arrangement, *[x.shape for x in arrays])
-        found = self._find(key, "call")
+        found = self._find(now.programs, key, "call")
         if found is None:
             return None
         if type(found) is not _Pass:
             plan = passes.Forward(eager, arrangement, options)
-            return self._record(key, plan, arrays, model)
-        results = found.run(arrays)
+            return self._record(now, key, plan, arrays, model)
+        results = found.run(now, arrays)
         return None if results is None else found.plan.output(results)
 
     def under_tape(self, call):
         """The same for a call within a tape, whose record the outputs are."""
-        if not self.current(call.model):
+        now = self.current(call.model)
+        if now is None:
             return None
         key = call.key()
-        found = self._find(key, "call")
+        found = self._find(now.programs, key, "call")
         if found is None or not all([array.flags.c_contiguous for array in call.arrays]):
             return None
         if type(found) is not taped.Pass:
-            k = kernels_of("cpu")
-            if k.is_recording():
+            if kernels_of("cpu").is_recording():
                 return None
-            if self._arena is None:
-                self._arena = k.Arena()
-            if not self._arena.lock.acquire(blocking=False):
-                return None
-            return taped.Recording(self, self._arena, call).run()
+            arena = now.locked_arena()
+            return None if arena is None else taped.Recording(self, now, arena, call).run()
         if found.is_wrong or not found.holds():
-            self.programs[key] = _REFUSED if found.is_wrong else _SEEN
+            now.programs[key] = _REFUSED if found.is_wrong else _SEEN
             return None
-        return found.run(call)
+        return found.run(now, call)
 
-    def taped_done(self, key, arena, made, whole):
+    def taped_done(self, now, key, arena, made, whole):
         """Take the Pass that a recording of a call made, or None, and unlock the arena."""
-        if arena is self._arena:
-            if not whole:
-                self._leave(arena)
-            self.programs[key] = made or self._missed(key)
-        elif not whole:
-            arena.abandon()
+        current = arena is now.arena
+        if not whole:
+            now.leave(arena)
+        if current:
+            now.programs[key] = made or self._missed(now, key)
         arena.lock.release()
 
-    def _missed(self, key):
-        # Whether the gradients of a call are asked for may differ; so often it is tried.
-        self._misses[key] = self._misses.get(key, 0) + 1
-        return _READY if self._misses[key] < _TRIES else _REFUSED
-
-    def _leave(self, arena):
-        """Start anew: somebody may hold memory of the arena, which goes with them."""
-        arena.abandon()
-        self._arena = None
-        self.programs = {k: v for k, v in self.programs.items() if v is _REFUSED}
+    def _missed(self, now, key):
+        # Whether the gradients of a call are asked for may differ, and who else is at work with the
+        # model; so often it is tried.
+        now.misses[key] = now.misses.get(key, 0) + 1
+        return _READY if now.misses[key] < _TRIES else _REFUSED
 
     def training(self, model, x, y):
-        """(prediction, loss, weights, gradients) of a training step and a lock, or None.
+        """(prediction, loss, weights, gradients) of a training step and what holds them, or None.
 
-        The gradients lie in the programs' memory until the lock, where there is one, is released.
+        The gradients lie in a program's memory until its `release`, where there is a program.
         """
-        if not self.current(model):
+        now = self.current(model)
+        if now is None:
             return None
+        programs = now.programs
         key = ("training", x.shape, y.shape)
-        found = self._find(key, "training")
+        found = self._find(programs, key, "training")
         if found is None:
             return None
         if type(found) is not _Pass:
             plan = passes.Training.of(model, x, y)
             if plan is None:
-                self.programs[key] = _REFUSED
+                programs[key] = _REFUSED
                 return None
             y = plan.targets(y)
-            step = None if y is None else self._record(key, plan, [x, y], model)
+            step = None if y is None else self._record(now, key, plan, [x, y], model)
             return None if step is None else (step, None)
         if not found.plan.holds(model):
-            del self.programs[key]
+            programs.pop(key, None)
             return None
         y = found.plan.targets(y)
-        lock = found.program.arena.lock
-        if y is None or not x.flags.c_contiguous or not lock.acquire(blocking=False):
+        if y is None or not x.flags.c_contiguous or not now.locks(found.program.arena):
             return None
         try:
             tell_before_writing(found.touched)
             step = found.plan.output(*found.program.run([x, y]))
         except BaseException:
-            lock.release()
+            found.release()
             raise
-        return step, lock
+        return step, found
 
-    def _find(self, key, kind):
+    def _find(self, programs, key, kind):
         """The pass for `key`, a word when it is to be recorded, None for the eager way."""
-        found = self.programs.get(key)
+        found = programs.get(key)
         if found is None:
-            if len(self.programs) >= _MOST:
-                self.programs.clear()
-            found = self.programs[key] = _SEEN
+            if len(programs) >= _MOST:
+                programs.clear()
+            found = programs[key] = _SEEN
         if found is _SEEN or found is _SLOW:
-            self._started[kind] = key, time.perf_counter()
+            self._started[kind] = programs, key, time.perf_counter()
             return None
         return None if found is _REFUSED else found
 
@@ -209,43 +251,43 @@ class Programs:
 
         A slow one may have compiled kernels: the next is timed, too.
         """
-        key, start = self._started.pop(kind, (None, 0))
-        found = self.programs.get(key)
+        programs, key, start = self._started.pop(kind, ({}, None, 0))
+        found = programs.get(key)
         if found is _SEEN or found is _SLOW:
             longest = (
                 _LONGEST / 3 if key[0] == "taped" else _LONGEST
             )  # the backward pass is to come
             if time.perf_counter() - start <= longest:
-                self.programs[key] = _READY
+                programs[key] = _READY
             else:
-                self.programs[key] = _SLOW if found is _SEEN else _REFUSED
+                programs[key] = _SLOW if found is _SEEN else _REFUSED
 
-    def _record(self, key, plan, inputs, model):
+    def _record(self, now, key, plan, inputs, model):
         """Run the computation once, noting its launches; gives its output."""
         k = kernels_of("cpu")
         if k.is_recording() or not all([x.flags.c_contiguous for x in inputs]):
             return None
-        if self._arena is None:
-            self._arena = k.Arena()
-        arena = self._arena
-        if not arena.lock.acquire(blocking=False):
+        arena = now.locked_arena()
+        if arena is None:
             return None
         whole = False
         try:
-            output, made, whole = self._recorded(k, key, plan, inputs, model)
+            output, made, whole = self._recorded(k, now, arena, key, plan, inputs, model)
+            current = arena is now.arena
         finally:
-            arena.lock.release()
             if not whole:
-                self._leave(arena)
-        self.programs[key] = made
+                now.leave(arena)
+            arena.lock.release()
+        if current:
+            now.programs[key] = made
         return output
 
-    def _recorded(self, k, key, plan, inputs, model):
+    def _recorded(self, k, now, arena, key, plan, inputs, model):
         """(output, what to keep for `key`, whether the arena's memory is all free again)."""
         written = Written(model)
         constants = [variable.data for variable in model.variables] + plan.constants
-        recorder = k.Recorder(self._arena, inputs, constants)
-        with recorder.open():
+        recorder = k.Recorder(arena, inputs, constants)
+        with recorder.open(), written.noted():
             fresh, kept = plan.compute(inputs)
         if fresh is None:
             written.restore()
@@ -256,12 +298,13 @@ class Programs:
         del fresh, kept
         output = plan.output(*copies)
         if program is None:
-            return output, _REFUSED, whole
-        if key not in self._tried:
+            disturbed = written.is_disturbed()  # by a thread that trains the model, say
+            return output, self._missed(now, key) if disturbed else _REFUSED, whole
+        if key not in now.tried:
             runs = [(inputs, [*copies[0], *copies[1]])]
             if not written.repeats(program, runs):
                 return output, _REFUSED, whole
-            self._tried.add(key)
+            now.tried.add(key)
         return output, _Pass(program, plan, written.changed()), whole
 
 
@@ -273,19 +316,22 @@ class _Pass:
         self.plan = plan
         self.touched = touched
 
-    def run(self, inputs):
+    def run(self, now, inputs):
         """The new results for the inputs; None when another thread is at it or they do not fit."""
         for x in inputs:
             if not x.flags.c_contiguous:
                 return None
-        lock = self.program.arena.lock
-        if not lock.acquire(blocking=False):
+        if not now.locks(self.program.arena):
             return None
         try:
             tell_before_writing(self.touched)
             return self.program.run(inputs)[0]
         finally:
-            lock.release()
+            self.release()
+
+    def release(self):
+        """Unlock the arena: what the last run left in it is needed no longer."""
+        self.program.arena.lock.release()
 
 
 def outputs(model, x, options, eager):

@@ -225,14 +225,14 @@ class Steps:
             found = program.training(self, x, y, sample_weight)
             if found is None:
                 return False
-            (y_pred, loss, weights, gradients), lock = found
+            (y_pred, loss, weights, gradients), holder = found
             try:
                 self._loss_tracker.update_state(loss, sample_weight=x.shape[0])
                 self._update_metrics(Tensor(x), Tensor(y), y_pred, None)
                 self.optimizer.apply(gradients, weights)
             finally:
-                if lock is not None:
-                    lock.release()
+                if holder is not None:
+                    holder.release()
             return True
 
     def _train_by_graph(self, x, y, sample_weight):

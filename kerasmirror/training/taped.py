@@ -16,7 +16,7 @@ import numpy as np
 from kerasmirror.autodiff.primitive import kernels_of
 from kerasmirror.autodiff.tape import ACTIVE, GradientTape
 from kerasmirror.core.tensor import Tensor
-from kerasmirror.core.variable import next_key
+from kerasmirror.core.variable import next_key, trial
 from kerasmirror.training import nests
 from kerasmirror.training.written import Written, generators, tell_before_writing
 
@@ -121,19 +121,22 @@ class _Again:
 
     def gradients(self, dys):
         if self._inner is None:
-            written = Written(self._call.model)
+            now = [state.copy() for state, _ in self._states]
             for state, value in self._states:
                 state[...] = value
-            self._inner = _Inner(self._call, persistent=True)
-            written.restore()
+            with trial():
+                self._inner = _Inner(self._call, persistent=True)
+            for (state, _), value in zip(self._states, now, strict=True):
+                state[...] = value
         return self._inner.gradients(dys)
 
 
 class Recording:
     """The two phases of a call while they are recorded."""
 
-    def __init__(self, programs, arena, call):
+    def __init__(self, programs, now, arena, call):
         self._programs = programs
+        self._now = now
         self._arena = arena
         self._call = call
         self._open = True
@@ -146,7 +149,7 @@ class Recording:
         self._again = _Again(call, [g.state.data for g in generators(model)])
         constants = [variable.data for variable in model.variables]
         self._recorder = recorder = k.Recorder(self._arena, call.arrays, constants)
-        with recorder.open():
+        with recorder.open(), self._written.noted():
             inner = _Inner(call)
         self._draws = self._written.draws(k, model, recorder)
         tracked = [key is not None for key in inner.keys]
@@ -200,7 +203,7 @@ class Recording:
 
     def _finish(self, made, whole):
         self._open = False
-        self._programs.taped_done(self._call.key(), self._arena, made, whole)
+        self._programs.taped_done(self._now, self._call.key(), self._arena, made, whole)
 
     def __del__(self):
         # Nobody asked for the gradients, or the forward pass raised an error.
@@ -227,9 +230,9 @@ class Pass:
         """Whether the same variables are trainable."""
         return all([v._trainable is trainable for v, trainable in self._trainable])
 
-    def run(self, call):
+    def run(self, now, call):
         """The call's outputs; None while the program is at work for another one."""
-        if not self.program.arena.lock.acquire(blocking=False):
+        if not now.locks(self.program.arena):
             return None
         gradients = _Gradients(self, call)  # from here on it sees to the lock
         tell_before_writing(self._touched)

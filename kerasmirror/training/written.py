@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from kerasmirror.core import scopes
+from kerasmirror.core.variable import WriteLog
 from kerasmirror.training.replayable import flat_layers
 
 
 class Written:
-    """The variables that a pass of the model may write to, as they are before it."""
+    """The variables that a pass of the model may write to, as they are before it.
+
+    Another thread may train the model meanwhile: what this one has not written to, it leaves alone.
+    """
 
     def __init__(self, model):
         states = [generator.state for generator in generators(model)]
@@ -15,17 +19,32 @@ class Written:
         self._variables = list(variables.values())
         self._before = self._values()
         self._after = None
+        self._log = WriteLog()
+
+    def noted(self):
+        """The context that the pass runs in."""
+        return self._log
 
     def _values(self):
         return [variable.data.copy() for variable in self._variables]
 
     def restore(self):
-        """Set all of them back to what they were."""
+        """Set back to what they were those that the pass has written to."""
         self._set(self._before)
 
     def _set(self, values):
+        own = self._own()
         for variable, value in zip(self._variables, values, strict=True):
-            variable.data[...] = value
+            if id(variable) in own:
+                variable.data[...] = value
+
+    def _own(self):
+        return {id(variable) for variable, _ in self._log.entries}
+
+    def is_disturbed(self):
+        """Whether others than the pass have written to them, too."""
+        own = self._own()
+        return not all([id(variable) in own for variable in self.changed()])
 
     def settle(self):
         """Note what they are after the pass."""
@@ -33,7 +52,8 @@ class Written:
             self._after = self._values()
 
     def changed(self):
-        """Those that the pass has written to."""
+        """Those that have been written to."""
+        self.settle()
         return [
             variable
             for variable, a, b in zip(self._variables, self._before, self._after, strict=True)
@@ -45,7 +65,8 @@ class Written:
 
         The recorder is told where the states were set, or two layers drew the same.
         """
-        self.settle()
+        if self.is_disturbed():
+            recorder.refuse("variables change that the pass does not write to")
         values = {
             id(v): (a, b)
             for v, a, b in zip(self._variables, self._before, self._after, strict=True)

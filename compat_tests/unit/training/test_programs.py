@@ -429,7 +429,7 @@ def test_programs_that_gave_their_memory_back_are_recorded_again(rng, monkeypatc
         model.compile("sgd", loss, run_eagerly=run_eagerly)
         for _ in range(3):
             model.fit(x, y, batch_size=8, verbose=0)
-            assert model._programs._arena is None
+            assert model._programs.arena is None
         results.append([w.tobytes() for w in model.get_weights()])
     assert results[0] == results[1]
 
@@ -442,7 +442,7 @@ def test_passes_that_are_slow_twice_are_never_recorded(rng, monkeypatch):
     model.fit(x, y, batch_size=10, epochs=2, verbose=0)
     model.predict(x, batch_size=10, verbose=0)
     assert set(model._programs.programs.values()) == {"refused"}
-    assert model._programs._arena is None
+    assert model._programs.arena is None
     # One slow pass, which may have compiled kernels, decides nothing.
     other = classifier(L.Dense(4))
     other(x)
@@ -471,7 +471,7 @@ def test_programs_go_with_their_model(rng):
     model.fit(x, y, batch_size=8, verbose=0)
     model.predict(x, batch_size=8, verbose=0)
     assert made(model) and made(model, "training")
-    gone = weakref.ref(model._programs._arena)
+    gone = weakref.ref(model._programs.arena)
     del model
     gc.collect()
     assert gone() is None

@@ -271,7 +271,7 @@ def test_a_pass_whose_gradients_nobody_asks_for_blocks_nothing():
         np.testing.assert_array_equal(y.numpy(), y.numpy())
         np.testing.assert_array_equal(model(X).numpy(), eager(X).numpy())
         assert_same_weights(model, eager)
-    arena = model._programs._arena
+    arena = model._programs.arena
     del tape
     assert arena is None or arena.lock.acquire(blocking=False)
 

@@ -219,5 +219,6 @@ def python_function(address, name):
     new = ctypes.pythonapi.PyCFunction_NewEx
     new.restype = ctypes.py_object
     new.argtypes = [ctypes.POINTER(_Method), ctypes.c_void_p, ctypes.c_void_p]
-    _methods.append(_Method(name.encode(), address, _FASTCALL, None))
-    return new(ctypes.byref(_methods[-1]), None, None)
+    method = _Method(name.encode(), address, _FASTCALL, None)
+    _methods.append(method)
+    return new(ctypes.byref(method), None, None)

@@ -6,6 +6,7 @@ reference's callback gives the block back to the free list of its size class.
 
 import contextlib
 import mmap
+import os
 import threading
 import weakref
 
@@ -25,7 +26,7 @@ _HUGE = 1 << 22  # bytes from which huge pages are asked for
 _free = {}
 _leases = {}  # by identity: a weak reference hashes as its array, which has no hash
 _counts = {"allocations": 0}
-_lock = threading.Lock()
+_lock = threading.RLock()  # a finalizer may run, and allocate, while it is held
 
 _array = np.ndarray
 _dtypes = {}
@@ -140,7 +141,7 @@ def _give_back(lease, leases=_leases, free=_free):
 
 
 def _free_bytes():
-    return sum(n_bytes * len(blocks) for n_bytes, blocks in list(_free.items()))
+    return sum(n_bytes * len(blocks) for n_bytes, blocks in _free.copy().items())
 
 
 def pool_statistics():
@@ -158,3 +159,12 @@ def clear_pool():
     """Give every free block back to the system."""
     for blocks in list(_free.values()):
         blocks.clear()
+
+
+def _new_lock_after_fork():
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock_after_fork)

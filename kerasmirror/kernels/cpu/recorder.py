@@ -243,7 +243,8 @@ class Recorder:
     def is_whole(self, fresh, kept):
         """Whether nothing but these results holds memory of the computation."""
         held = {self._block_at(_extent(array)[0])[0] for array in (*fresh, *kept)}
-        return all(lease.number in held for lease in self._live.values())
+        # A copy: the garbage collector, in whatever thread, may end a lease meanwhile.
+        return all(lease.number in held for lease in list(self._live.values()))
 
     def _owner_of(self, array):
         number, offset = self._block_at(_extent(array)[0])
