@@ -29,6 +29,50 @@ def layer(name, /, *args, **options):
     return lambda keras: getattr(keras.layers, name)(*args, **options)
 
 
+def transposed(name, rank, /, *args, shape, **options):
+    make = layer(f"Conv{rank}DTranspose", *args, **options)
+    return LayerCase(f"conv{rank}d-transpose{name}", make, shape)
+
+
+TRANSPOSED = [
+    transposed("", 1, 5, 3, shape=(3, 6, 4)),
+    transposed("-strided", 1, 5, 4, strides=3, padding="same", shape=(3, 6, 4)),
+    transposed("-wide-stride", 1, 5, 2, strides=4, activation="tanh", shape=(3, 6, 4)),
+    transposed("", 2, 5, 3, activation="relu", shape=IMAGE),
+    transposed("-same", 2, 4, 3, strides=2, padding="same", activation="sigmoid", shape=IMAGE),
+    transposed("-even", 2, 4, (4, 2), strides=2, padding="same", shape=IMAGE),
+    transposed("-strides", 2, 4, (3, 4), strides=(2, 3), use_bias=False, shape=IMAGE),
+    transposed("-output-padding", 2, 4, 3, strides=2, output_padding=1, shape=IMAGE),
+    transposed("-output-padding-same", 2, 4, 3, 2, "same", output_padding=(0, 1), shape=IMAGE),
+    transposed("", 3, 4, (2, 3, 2), activation="relu", shape=VOLUME),
+    transposed("-same", 3, 4, 3, strides=(2, 1, 2), padding="same", shape=VOLUME),
+]
+DEPTHWISE = [
+    LayerCase("depthwise-conv1d", layer("DepthwiseConv1D", 3), (3, 11, 4)),
+    LayerCase("depthwise-conv1d-strided", layer("DepthwiseConv1D", 3, 2, "same", 2), (3, 11, 4)),
+    LayerCase("depthwise-conv2d", layer("DepthwiseConv2D", 3, activation="relu"), IMAGE),
+    LayerCase("depthwise-conv2d-strided", layer("DepthwiseConv2D", 3, 2, "same"), MANY),
+    LayerCase(
+        "depthwise-conv2d-multiplied",
+        layer("DepthwiseConv2D", (3, 2), depth_multiplier=3, use_bias=False, activation="tanh"),
+        IMAGE,
+    ),
+    LayerCase("depthwise-conv2d-dilated", layer("DepthwiseConv2D", 3, dilation_rate=2), IMAGE),
+    LayerCase("separable-conv1d", layer("SeparableConv1D", 5, 3, padding="same"), (3, 11, 4)),
+    LayerCase("separable-conv2d", layer("SeparableConv2D", 5, 3, activation="relu"), IMAGE),
+    LayerCase(
+        "separable-conv2d-strided",
+        layer("SeparableConv2D", 5, 3, 2, "same", depth_multiplier=2, activation="sigmoid"),
+        IMAGE,
+    ),
+    LayerCase(
+        "separable-conv2d-dilated",
+        layer("SeparableConv2D", 5, 2, dilation_rate=2, use_bias=False),
+        IMAGE,
+    ),
+]
+
+
 def einsum(name, equation, output_shape, shape, **options):
     make = layer("EinsumDense", equation, output_shape, **options)
     return LayerCase(f"einsum-dense-{name}", make, shape)
@@ -164,6 +208,11 @@ CASES = [
     LayerCase("conv1d", layer("Conv1D", 5, 3, activation="relu"), (3, 11, 4)),
     LayerCase("conv1d-causal", layer("Conv1D", 5, 3, padding="causal"), (3, 11, 4)),
     LayerCase("conv1d-dilated", layer("Conv1D", 4, 3, dilation_rate=2, groups=2), (3, 11, 4)),
+    LayerCase("conv3d", layer("Conv3D", 5, (2, 3, 2), activation="relu"), VOLUME),
+    LayerCase("conv3d-same", layer("Conv3D", 4, 3, strides=2, padding="same"), VOLUME),
+    LayerCase("conv3d-dilated", layer("Conv3D", 6, 2, dilation_rate=2, groups=3), VOLUME),
+    *TRANSPOSED,
+    *DEPTHWISE,
     LayerCase("max-pooling", layer("MaxPooling2D"), (3, 8, 8, 5)),
     LayerCase("max-pooling-same", layer("MaxPooling2D", 3, strides=2, padding="same"), IMAGE),
     LayerCase("max-pooling-overlap", layer("MaxPooling2D", (3, 2), strides=1), IMAGE),
@@ -301,6 +350,12 @@ CHANNELS_FIRST = [
     LayerCase("conv2d", conv(padding="same", activation="relu", strides=2), IMAGE),
     LayerCase("conv2d-groups", conv(groups=3), IMAGE),
     LayerCase("conv1d", layer("Conv1D", 5, 3), (3, 11, 4)),
+    LayerCase("conv3d", layer("Conv3D", 5, 3, padding="same", activation="relu"), VOLUME),
+    LayerCase("conv1d-transpose", layer("Conv1DTranspose", 5, 3, 2), (3, 6, 4)),
+    LayerCase("conv2d-transpose", layer("Conv2DTranspose", 5, 3, 2, activation="tanh"), IMAGE),
+    LayerCase("conv3d-transpose", layer("Conv3DTranspose", 5, 3, 2, "same"), VOLUME),
+    LayerCase("depthwise-conv2d", layer("DepthwiseConv2D", 3, 2, "same", 2), IMAGE),
+    LayerCase("separable-conv2d", layer("SeparableConv2D", 5, 3, activation="relu"), IMAGE),
     LayerCase("max-pooling", layer("MaxPooling2D", 3, strides=2, padding="same"), IMAGE),
     LayerCase("average-pooling", layer("AveragePooling2D", 2), IMAGE),
     LayerCase("global-max-pooling", layer("GlobalMaxPooling2D"), IMAGE),

@@ -33,6 +33,22 @@ def images(keras):
     )
 
 
+def windows(keras):
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((10, 10, 3)),
+            layers.SeparableConv2D(8, 3, activation="relu", padding="same"),
+            layers.DepthwiseConv2D(3, strides=2, activation="tanh"),
+            layers.Conv2DTranspose(8, 3, activation="relu"),
+            layers.Reshape((6, 6, 4, 2)),
+            layers.Conv3D(8, 3),
+            layers.GlobalAveragePooling3D(),
+            layers.Dense(5, activation="softmax"),
+        ]
+    )
+
+
 def dense(keras):
     inputs = keras.Input((10, 10, 3))
     x = keras.layers.Flatten()(inputs)
@@ -63,7 +79,7 @@ def trained(keras, make, policy):
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "bfloat16"])
-@pytest.mark.parametrize("make", [images, dense], ids=["images", "dense"])
+@pytest.mark.parametrize("make", [images, windows, dense], ids=["images", "windows", "dense"])
 def test_a_model_trains_and_predicts_as_in_keras(make, policy):
     keras, _ = real_keras()
     with warnings.catch_warnings():

@@ -36,6 +36,28 @@ def convolutional(keras):
     )
 
 
+def windows(keras):
+    """Every other kind of convolution."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            layers.SeparableConv2D(4, 3, depth_multiplier=2, activation="relu"),
+            layers.DepthwiseConv2D(3, use_bias=False),
+            layers.Conv2DTranspose(4, 3, strides=2, activation="relu"),
+            layers.Reshape((9, 9, 4, 1)),
+            layers.Conv3D(3, 2, strides=2, activation="relu"),
+            layers.Conv3DTranspose(2, 2),
+            layers.Reshape((25, 6)),
+            layers.SeparableConv1D(4, 3),
+            layers.DepthwiseConv1D(3, 2),
+            layers.Conv1DTranspose(3, 3),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
+    )
+
+
 def nested(keras):
     inner = keras.Sequential([keras.layers.Dense(3), keras.layers.Dense(4, use_bias=False)])
     return keras.Sequential(
@@ -175,6 +197,25 @@ def test_we_read_files_of_keras(tf_keras, tmp_path, make):
     model.load_weights(path)
     assert_same_weights(model, other)
     assert_same_optimizer(model, other)
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras", ".h5"])
+def test_every_kind_of_convolution_goes_both_ways(tf_keras, tmp_path, suffix):
+    """The two packages draw the same weights from a seed; what is read must be what was drawn."""
+    packages = kerasmirror, tf_keras
+    for writer, reader in (packages, packages[::-1]):
+        writer.utils.set_random_seed(3)
+        model, path = windows(writer), tmp_path / f"{writer.__name__}{suffix}"
+        if suffix == ".weights.h5":
+            model.save_weights(path)
+            other = windows(reader)
+            other.load_weights(path)
+        else:
+            model.save(path)
+            other = reader.models.load_model(path)
+        assert_same_weights(model, other)
+        outputs = [np.asarray(one(X)) for one in (model, other)]
+        np.testing.assert_allclose(*outputs, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,8 @@
 """Convolutions."""
 
-from kerasmirror.layers.convolutional import conv  # noqa: F401
+from kerasmirror.layers.convolutional import (  # noqa: F401 - loading them registers their names
+    conv,
+    depthwise,
+    separable,
+    transpose,
+)
