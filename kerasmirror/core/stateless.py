@@ -1,16 +1,20 @@
 """StatelessScope: inside it variables have other values, and what is written to them goes nowhere.
 
 A variable's array is what kernels read, so the scope lends each variable another array (and the
-place on the tape of the tensor it came from) and takes it back at the end. Whoever writes to an
-array in place tells `scopes.WRITES.observer` before; the scope then makes that array its own.
+place on the tape of the tensor it came from) and takes it back at the end. It lends to its thread
+alone: others, and their scopes, see the variable's own or theirs. Whoever writes to an array in
+place tells `scopes.WRITES.observer` before; the scope then makes that array its own.
 """
 
 from __future__ import annotations
 
-import numpy as np
+import functools
+import os
+import threading
 
 from kerasmirror._export import export, lookup
 from kerasmirror.core import scopes
+from kerasmirror.core.device import copied
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable, initialize_waiting
 
@@ -23,8 +27,8 @@ class StatelessScope:
     value, or None for a variable that the scope has not met, also after the end. Gradients flow to
     the tensors of `state_mapping`. `losses` has what `Layer.add_loss` got, with `collect_losses`. A
     variable that is created inside gets its values at the end, unless `initialize_variables` is
-    False. A scope within a scope starts from the variables' own values. It is for one thread at a
-    time: others that use the same variables meanwhile see the scope's values.
+    False. A scope within a scope starts from the variables' own values. Other threads do not see
+    the scope's values.
 
     Raises: ValueError for a key that is no variable, a value of another shape, and inside, for a
     new variable that is made of an array.
@@ -38,7 +42,7 @@ class StatelessScope:
         self._loss_owners = {}  # id of a loss: the layer that added it
         self.state_mapping = {}
         self._met = {}  # id: the variable
-        self._own = {}  # id: (its array, its key, whether it was watched), while the scope is open
+        self._lent = {}  # id: what a variable's attributes are in here, by name, while the scope is open
         self._private = set()  # ids of variables whose array nobody else holds
         for variable, value in state_mapping or ():
             if not isinstance(variable, Variable):
@@ -59,19 +63,16 @@ class StatelessScope:
     def __enter__(self):
         self.original_scope = scopes.WRITES.stateless
         self._outer_observer = scopes.WRITES.observer
-        if self.original_scope is not None:
-            self.original_scope._take_back()
         scopes.WRITES.stateless = scopes.WRITES.observer = self
-        self._lend()
+        for number, tensor in self.state_mapping.items():
+            self._lend(self._met[number], tensor)
         return self
 
     def __exit__(self, *args, **kwargs):
         self._take_back()
         scopes.WRITES.stateless = self.original_scope
         scopes.WRITES.observer = self._outer_observer
-        if self.original_scope is not None:
-            self.original_scope._lend()
-        elif self.initialize_variables:
+        if self.original_scope is None and self.initialize_variables:
             initialize_waiting()
 
     def add_loss(self, loss):
@@ -81,54 +82,44 @@ class StatelessScope:
     def add_update(self, update):
         """Give a variable a value for the rest of the scope; `update` is (variable, value)."""
         variable, value = update
-        tensor = _as_tensor(variable, value)
-        if id(variable) not in self._own:
-            self._meet(variable)
-        variable.data, variable.key, variable.watched = tensor.data, tensor.key, True
+        self._lend(variable, _as_tensor(variable, value))
         self._private.discard(id(variable))
 
     def get_current_value(self, variable):
         """The value that the scope has for `variable`, a tensor, or None."""
+        lent = self._lent.get(id(variable))
+        if lent is not None:
+            return Tensor(copied(lent["data"]), lent["key"])
         value = self.state_mapping.get(id(variable))
-        if id(variable) in self._own and (value is None or value.data is not variable.data):
-            return Tensor(np.array(variable.data), variable.key)
         if value is not None and value.data is variable.data:
-            return Tensor(np.array(value.data), value.key)  # the variable's own array
+            return Tensor(copied(value.data), value.key)  # the variable's own array
         return value
 
     def lent(self):
         """(variable, value) for each variable that has a value of the scope's now."""
-        met = [self._met[number] for number in self._own]
-        return [(variable, Tensor(variable.data, variable.key)) for variable in met]
+        return [(self._met[n], Tensor(v["data"], v["key"])) for n, v in self._lent.items()]
 
     def before_write(self, variable):
         """Give `variable` an array that may be written to in place."""
-        if id(variable) not in self._own:
-            self._meet(variable)
         if id(variable) not in self._private:
-            self._private.add(id(variable))
-            variable.data = np.array(variable.data)
             # What is written next is not on the tape.
-            variable.key, variable.watched = None, False
+            self._lend(variable, Tensor(copied(variable.data)), watched=False)
+            self._private.add(id(variable))
 
-    def _meet(self, variable):
-        self._met[id(variable)] = variable
-        self._own[id(variable)] = variable.data, variable.key, variable.watched
-
-    def _lend(self):
-        for number, tensor in self.state_mapping.items():
-            variable = self._met[number]
-            self._meet(variable)
-            variable.data, variable.key, variable.watched = tensor.data, tensor.key, True
+    def _lend(self, variable, tensor, watched=True):
+        number = id(variable)
+        if number not in self._lent:
+            self._met[number] = variable
+            _become_lending(variable)
+        self._lent[number] = {"data": tensor.data, "key": tensor.key, "watched": watched}
 
     def _take_back(self):
-        for number, own in self._own.items():
-            variable = self._met[number]
+        for number, lent in self._lent.items():
             given = self.state_mapping.get(number)
-            if given is None or given.data is not variable.data:
-                self.state_mapping[number] = Tensor(variable.data, variable.key)
-            variable.data, variable.key, variable.watched = own
-        self._own.clear()
+            if given is None or given.data is not lent["data"]:
+                self.state_mapping[number] = Tensor(lent["data"], lent["key"])
+            _end_lending(self._met[number])
+        self._lent.clear()
         self._private.clear()
 
 
@@ -142,6 +133,80 @@ def _as_tensor(variable, value):
     if value.dtype != variable._dtype:
         value = lookup("ops.cast")(value, variable._dtype)
     return value
+
+
+# --- variables that scopes have values for ----------------------------------------------------
+
+_lock = threading.RLock()
+_scopes_with = {}  # by a variable's id: how many open scopes, of any thread, have a value for it
+
+
+def _attribute(name):
+    def get(variable):
+        scope = scopes.WRITES.stateless
+        lent = None if scope is None else scope._lent.get(id(variable))
+        return variable.__dict__[name] if lent is None else lent[name]
+
+    def put(variable, value):
+        scope = scopes.WRITES.stateless
+        lent = None if scope is None else scope._lent.get(id(variable))
+        (variable.__dict__ if lent is None else lent)[name] = value
+
+    return property(get, put)
+
+
+def _blank(cls):
+    return object.__new__(cls)
+
+
+@functools.cache
+def _lending(cls):
+    """The class of variables that open scopes have values for; those of the class `cls` otherwise.
+
+    Each thread sees the values of its innermost scope. A variable is of such a class only that
+    long: reading one takes no more time outside of scopes.
+    """
+
+    class Lending(cls):
+        plain = cls
+        data, key, watched = _attribute("data"), _attribute("key"), _attribute("watched")
+
+        def __deepcopy__(self, memo):
+            twin = memo[id(self)] = _blank(cls)
+            twin.__setstate__({**self.__getstate__(), "data": copied(self.data)})
+            return twin
+
+        def __reduce_ex__(self, protocol):
+            return _blank, (cls,), self.__getstate__()
+
+    Lending.__name__, Lending.__module__ = cls.__name__, cls.__module__
+    return Lending
+
+
+def _become_lending(variable):
+    with _lock:
+        count = _scopes_with.get(id(variable), 0)
+        if not count:
+            variable.__class__ = _lending(type(variable))
+        _scopes_with[id(variable)] = count + 1
+
+
+def _end_lending(variable):
+    with _lock:
+        count = _scopes_with.pop(id(variable)) - 1
+        if count:
+            _scopes_with[id(variable)] = count
+        else:
+            variable.__class__ = type(variable).plain
+
+
+def _new_lock_after_fork():
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock_after_fork)
 
 
 # --- losses of layers -------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 from kerasmirror import ops
 from kerasmirror.autodiff.tape import GradientTape, no_grad
 from kerasmirror.core import config, dtypes, tree
+from kerasmirror.core.stateless import StatelessScope
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import all_or_nothing
 from kerasmirror.training import graphs, program
@@ -118,17 +119,10 @@ class Steps:
                     f"Model.stateless_compute_loss: `{name}` must hold {len(own)} values, one for "
                     f"each variable. Received: {len(given)} values"
                 )
-        before = [variable.numpy() for _, own, _ in parts for variable in own]
-        try:
-            for _, own, given in parts:
-                for variable, value in zip(own, given, strict=True):
-                    variable.assign(value)
+        mapping = [pair for _, own, given in parts for pair in zip(own, given, strict=True)]
+        with StatelessScope(mapping) as scope:
             loss = self._compute_loss(x, y, y_pred, sample_weight, training)
-            after = [[Tensor(variable.numpy()) for variable in own] for _, own, _ in parts[1:]]
-        finally:
-            variables = [variable for _, own, _ in parts for variable in own]
-            for variable, value in zip(variables, before, strict=True):
-                variable.assign(value)
+        after = [[scope.get_current_value(variable) for variable in own] for _, own, _ in parts[1:]]
         return loss, (trainable_variables, *after)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
