@@ -21,6 +21,8 @@ _LAYERS = (
     "Conv1D",
     "Conv2D",
     "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
     "Dropout",
     "ELU",
     "Flatten",
@@ -35,6 +37,8 @@ _LAYERS = (
     "Multiply",
     "ReLU",
     "Reshape",
+    "SeparableConv1D",
+    "SeparableConv2D",
     "Softmax",
     "Subtract",
 )

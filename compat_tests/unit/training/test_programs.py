@@ -59,6 +59,10 @@ IMAGE = {
     "Conv2D wide": lambda: [L.Conv2D(24, 3, padding="same"), L.Conv2D(24, 3, padding="same")],
     "Conv2D strided": lambda: [L.Conv2D(4, 3, strides=2, activation="tanh")],
     "Dense": lambda: [L.Dense(7, activation="relu"), L.Dense(7)],
+    "DepthwiseConv2D": lambda: [
+        L.DepthwiseConv2D(3, 2, depth_multiplier=2),
+        L.BatchNormalization(),
+    ],
     "Dropout": lambda: [L.Dropout(0.5), L.Dense(9, activation="relu"), L.Dropout(0.25)],
     "ELU": lambda: [L.ELU()],
     "LeakyReLU": lambda: [L.LeakyReLU()],
@@ -66,6 +70,7 @@ IMAGE = {
     "ReLU": lambda: [L.ReLU()],
     "ReLU bounded": lambda: [L.ReLU(6.0)],
     "Reshape": lambda: [L.Reshape((144, 2)), L.Conv1D(4, 3), L.MaxPooling1D(), L.AvgPool1D(2)],
+    "SeparableConv2D": lambda: [L.SeparableConv2D(6, 3, activation="relu", padding="same")],
     "Softmax": lambda: [L.Softmax()],
     "conv, pool, dropout": lambda: [
         L.Conv2D(8, 3, padding="same", activation="relu"),
@@ -75,8 +80,9 @@ IMAGE = {
     "channels first": lambda: [L.Conv2D(4, 3, data_format="channels_first", padding="same")],
 }
 # What the networks of image classifiers are made of runs by programs; the others may stay eager.
-REPLAYED = {"Conv2D", "Conv2D same", "Conv2D wide", "Dense", "Dropout", "MaxPooling2D",
-            "conv, pool, dropout", "Activation", "Activation softmax"}  # fmt: skip
+REPLAYED = {"Conv2D", "Conv2D same", "Conv2D wide", "Dense", "DepthwiseConv2D", "Dropout",
+            "MaxPooling2D", "SeparableConv2D", "conv, pool, dropout", "Activation",
+            "Activation softmax"}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", IMAGE)
