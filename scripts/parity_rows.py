@@ -78,17 +78,18 @@ def line(row, report):
     gradients, steps = errors("flow", "gradient"), errors("step")
     exact = sum(part["error"] == 0 for part in start)
     beyond = next((part["name"] for part in steps if float(part["error"]) > BOUND), None)
+    decided = any(part["own"] is not None and part["good"] for part in gradients)
     settings = report["settings"]
     return (
         f"`{row}`",
         f"{paper.PARAMETERS[table][int(number) - 1]:,}",
         f"{exact} of {len(start)} exact",
         _largest(layers),
-        _largest(gradients) + ("*" if any(part["own"] is not None for part in gradients) else ""),
+        _largest(gradients) + ("*" if decided else ""),
         f"{settings['steps']} × {settings['batch_size']}",
         "all" if beyond is None else f"the first {int(beyond) - 1}",
         _largest(steps),
-        f"{max(report['sensitivity']):.0e}" if report["sensitivity"] else "",
+        f"{max(map(float, report['sensitivity'])):.0e}" if report["sensitivity"] else "",
         "yes" if report["good"] else report["verdict"],
     )
 
@@ -105,8 +106,9 @@ def table(reports):
     return (
         f"{good} of {len(reports)} networks agree (real data, Adam at 1e-3, dropout on, shuffled; "
         "errors relative to the largest value):\n\n" + "\n".join(lines) + "\n\n"
-        "Where a loss leaves Keras's by more, Keras was trained again from weights moved by "
-        'roundings: "Keras from itself" is how far that takes its losses. '
+        f"Where a loss leaves Keras's by more than {BOUND:.0e}, Keras was trained again, with "
+        "random errors in its layers of the size that kerasmirror's layers have at the same "
+        'inputs: "Keras from itself" is how far that takes its losses. '
         "\\* A maximum or a relu of values a rounding apart sent a gradient another way; compared "
         "at equal outputs of layers."
     )

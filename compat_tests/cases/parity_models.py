@@ -147,11 +147,53 @@ def own_class(keras):
     return model
 
 
-def deciding(keras):
+def wrong_training(keras):
+    """`hidden` gives a little more in training, in kerasmirror alone."""
+    model = small(keras)
+    if _on_our_side(keras):
+        layer = model.get_layer("hidden")
+        usual = layer.call
+        layer.call = lambda inputs, training=None: usual(inputs) * (1.001 if training else 1)
+    return model
+
+
+def deciding_with_wrong_gradient(keras):
+    """`deciding`, and a gradient of `pairs` which is a little too large on our side."""
+    model = deciding(keras)
+    if _on_our_side(keras):
+        layer = model.get_layer("pairs")
+        usual = layer.call
+        passed = keras.ops.custom_gradient(lambda x: (x, lambda dy: dy * 1.001))
+        layer.call = lambda inputs, training=None: usual(passed(inputs))
+    return model
+
+
+def wrong_maximum(keras):
+    """`deciding` of values that are equal on both sides: our maximum takes the second of two."""
+    model = deciding(keras, moved=False)
+    if _on_our_side(keras):
+        layer, ops = model.get_layer("pool"), keras.ops
+        usual = layer.call
+
+        @ops.custom_gradient
+        def passed(x):
+            def backward(dy):
+                to_second = ops.cast(x[:, 1::2] >= x[:, ::2], "float32") * dy
+                both = ops.stack([dy - to_second, to_second], axis=2)
+                return ops.reshape(both, ops.shape(x))
+
+            return usual(x), backward
+
+        layer.call = lambda inputs, training=None: passed(inputs)
+    return model
+
+
+def deciding(keras, moved=True):
     """A maximum of pairs of values which our side moves by less than is allowed, and by halves."""
     model = keras.Sequential(
         [
             keras.Input((4,)),
+            keras.layers.Dense(4, use_bias=False, kernel_initializer="identity", name="before"),
             keras.layers.Dense(4, use_bias=False, kernel_initializer="identity", name="pairs"),
             keras.layers.Reshape((4, 1), name="line"),
             keras.layers.MaxPooling1D(2, name="pool"),
@@ -159,9 +201,9 @@ def deciding(keras):
             keras.layers.Dense(1, name="last"),
         ]
     )
-    if _on_our_side(keras):
+    if _on_our_side(keras) and moved:
         layer = model.get_layer("pairs")
         usual = layer.call
-        moved = np.array([0, 1e-6, 0, 1e-6], "float32")
-        layer.call = lambda inputs, training=None: usual(inputs) + moved
+        by = np.array([0, 1e-6, 0, 1e-6], "float32")
+        layer.call = lambda inputs, training=None: usual(inputs) + by
     return model

@@ -82,11 +82,25 @@ def test_data_that_do_not_fit_are_told(data, message):
     assert str(raised.value) == message
 
 
-def test_a_maximum_of_values_a_rounding_apart_is_judged_at_equal_values(parity_report):
+def _pairs():
     x = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
     x[:, 1], x[:, 3] = x[:, 0], x[:, 2]
-    report = parity_report(parity_models.deciding, (x, x.sum(1, keepdims=True)), steps=0)
+    return x, x.sum(1, keepdims=True)
+
+
+def test_a_maximum_of_values_a_rounding_apart_is_judged_at_equal_values(parity_report):
+    report = parity_report(parity_models.deciding, _pairs(), steps=0)
     decided = [row for row in report.rows if row.own is not None]
     assert {row.name for row in decided} >= {"pairs", "pairs/kernel"}
     assert all(row.own > 0.1 and row.error < 1e-5 for row in decided)
     assert report.good and "a maximum or a relu lets another one through" in report.verdict()
+
+
+@pytest.mark.parametrize(
+    ("build", "layer"),
+    [("deciding_with_wrong_gradient", "pairs"), ("wrong_maximum", "pool")],
+)
+def test_a_wrong_gradient_is_found_where_values_are_equal(build, layer, parity_report):
+    report = parity_report(getattr(parity_models, build), _pairs(), steps=0)
+    assert report.forward_is_good
+    assert report.verdict() == f"They first differ in the backward pass of '{layer}'."

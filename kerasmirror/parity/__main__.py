@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -167,14 +166,7 @@ def _loss(text):
 
 
 def _json(report):
-    def plain(value):
-        if isinstance(value, float) and not math.isfinite(value):
-            return str(value)
-        if isinstance(value, dict):
-            return {key: plain(part) for key, part in value.items()}
-        return [plain(part) for part in value] if isinstance(value, (list, tuple)) else value
-
-    return json.dumps(plain(report.as_dict()), indent=1) + "\n"
+    return json.dumps(report.as_dict(), indent=1, allow_nan=False) + "\n"
 
 
 def _print(report):
@@ -193,6 +185,8 @@ def _print(report):
             ours, theirs = (sides[side] * scale for side in ("kerasmirror", "keras"))
             name = name.replace("_seconds", "").replace("_", " ")
             console.print(f"{name}: kerasmirror {ours:.1f} {unit}, keras {theirs:.1f} {unit}")
+    if not report.good and report.courses():
+        console.print(report.courses())
     console.print(report.verdict(), style="green" if report.good else "bold red", markup=False)
 
 

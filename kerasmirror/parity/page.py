@@ -45,10 +45,12 @@ def page(report):
         parts += [f"<h2>Loss of each training step{of}</h2>", _curves(curves)]
         errors = [(f"step {i + 1}", row.error, row.allowed) for i, row in enumerate(steps)]
         parts += [f"<h2>Error of each step's loss{of}</h2>", _bars(errors)]
+    if report.sensitivity is not None:
+        parts += ["<h2>Keras's losses with errors in its layers</h2>", _courses(report)]
     if report.costs:
         parts += ["<h2>Time and memory</h2>", _costs(report.costs)]
     parts += ["<h2>All comparisons</h2>", _all_rows(report)]
-    data = json.dumps(report.as_dict()).replace("<", "\\u003c")
+    data = json.dumps(report.as_dict(), allow_nan=False).replace("<", "\\u003c")
     body = "\n".join(parts)
     title = html.escape(f"kerasmirror parity: {report.title}")
     return (
@@ -69,6 +71,21 @@ def _losses_of_steps(report):
     for row in report.of("step"):
         found.setdefault(row.name.partition(" ")[2], []).append(row)
     return found
+
+
+def _courses(report):
+    """How far such errors take Keras from itself, and their sizes."""
+    steps = _losses_of_steps(report)[""]
+    errors = [
+        (f"step {i + 1}", departure, steps[i].allowed)
+        for i, departure in enumerate(report.sensitivity)
+    ]
+    rows = [
+        f"<td>{html.escape(name)}</td>" + "".join(_number(f"{size:.1e}") for size in sizes)
+        for name, sizes in report.roundings.items()
+    ]
+    head = ("layer", "error of its outputs", "of its weights' gradients")
+    return f"<p>{html.escape(report.courses())}</p>{_bars(errors)}{_table(head, rows)}"
 
 
 def _table(head, rows):
@@ -185,7 +202,7 @@ def _ticks(low, high):
 
 
 def _curves(curves):
-    """Lines over each other, the first drawn broad below the second."""
+    """Lines over each other, the first drawn broad below the second; gaps where not finite."""
     values = [v for curve in curves.values() for v in curve if v is not None and math.isfinite(v)]
     low, high = min(values, default=0), max(values, default=1)
     span = (high - low) or 1
@@ -198,15 +215,28 @@ def _curves(curves):
         )
     for i, (side, curve) in enumerate(curves.items()):
         step = (_WIDTH - _LEFT - 10) / max(len(curve) - 1, 1)
-        points = " ".join(
-            f"{_LEFT + step * n:.1f},{floor - (floor - 10) * (v - low) / span:.1f}"
-            for n, v in enumerate(curve)
-            if v is not None and math.isfinite(v)
-        )
+        for start, piece in _pieces(curve):
+            points = [
+                f"{_LEFT + step * (start + n):.1f},{floor - (floor - 10) * (v - low) / span:.1f}"
+                for n, v in enumerate(piece)
+            ]
+            points = " ".join(points if len(points) > 1 else points * 2)
+            lines.append(
+                f'<polyline points="{points}" fill="none" stroke="{_COLOURS[side]}" '
+                f'stroke-width="{(5, 1.5)[i]}" stroke-opacity="{(0.35, 1)[i]}" '
+                'stroke-linecap="square"/>'
+            )
         lines.append(
-            f'<polyline points="{points}" fill="none" stroke="{_COLOURS[side]}" '
-            f'stroke-width="{(5, 1.5)[i]}" stroke-opacity="{(0.35, 1)[i]}"/>'
             f'<text x="{_LEFT + 130 * i}" y="{_HEIGHT - 8}" style="fill: {_COLOURS[side]}">{side}'
             "</text>"
         )
     return _svg(lines)
+
+
+def _pieces(curve):
+    """(where it starts, its values) of each stretch of finite values."""
+    finite = [v is not None and math.isfinite(v) for v in curve]
+    starts = [n for n, here in enumerate(finite) if here and not (n and finite[n - 1])]
+    for start in starts:
+        end = next((n for n in range(start, len(curve)) if not finite[n]), len(curve))
+        yield start, curve[start:end]

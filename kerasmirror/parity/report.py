@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -75,15 +76,16 @@ class Report:
     """Rows of comparisons, in order; `good`, `check()`, and `str()`, a table.
 
     `costs` has seconds and bytes of the training on both sides, where there was one;
-    `sensitivity`, where it was measured, how far the losses of Keras's steps depart when its first
-    weights are moved by one rounding each, or by as much as layers' outputs differ, the most of
-    `draws` such trainings; `settings`, steps, batch size, samples and seed.
+    `sensitivity`, where it was measured, how far the losses of Keras's steps depart from its own
+    when its layers have errors as kerasmirror's, the most of `draws` such trainings, and
+    `roundings` the sizes of these errors: {layer: (of its outputs, of its weights' gradients)},
+    root mean squares in shares of the largest value; `settings`, steps, batch size, samples, seed.
     """
 
     def __init__(self, title, tolerances):
         self.title, self.tolerances = title, tolerances
         self.rows, self.costs, self.sensitivity = [], {}, None
-        self.draws, self.settings = 0, {}
+        self.draws, self.roundings, self.settings = 0, {}, {}
 
     def add(self, stage, name, actual, expected, exact=None, kind=None, allowed=None):
         """Compare two arrays or numbers; `exact` is the same in float64.
@@ -95,12 +97,12 @@ class Report:
     def decide_as_ours(self, stage, name, actual, given):
         """Judge a row that is not good by what Keras gives at kerasmirror's outputs of layers.
 
-        It stays as it is if that is no nearer.
+        It stays as it is if that is no nearer: either shows that the two agree.
         """
         for i, row in enumerate(self.rows):
             if (row.stage, row.name) == (stage, name) and not row.good:
                 other = self._row(stage, name, actual, given, None, row.kind, row.allowed)
-                self.rows[i] = other._replace(own=row.error) if other.good else row
+                self.rows[i] = other._replace(own=row.error) if other.error < row.error else row
 
     def _row(self, stage, name, actual, expected, exact, kind, allowed):
         ours, theirs = np.asarray(actual, "float64"), np.asarray(expected, "float64")
@@ -167,12 +169,18 @@ class Report:
         )
 
     def _sensitive(self):
+        courses = self.courses()
+        return f" The training magnifies roundings. {courses}" if courses else ""
+
+    def courses(self):
+        """How far Keras's losses are from its own and from kerasmirror's; "" if not measured."""
         if self.sensitivity is None:
             return ""
+        largest = max((size for sizes in self.roundings.values() for size in sizes), default=0.0)
         return (
-            " The training magnifies roundings: from weights moved by roundings, Keras's "
-            f"losses depart from its own by up to {max(self.sensitivity):.1e} ({self._drawn()}), "
-            f"kerasmirror's by up to {self.worst('step').error:.1e}."
+            f"With errors in its layers of the size of kerasmirror's (of {largest:.0e} and less), "
+            f"Keras's losses depart from its own by up to {max(self.sensitivity):.1e} "
+            f"({self._drawn()}), kerasmirror's by up to {self.worst('step').error:.1e}."
         )
 
     def _drawn(self):
@@ -185,7 +193,10 @@ class Report:
         return self
 
     def as_dict(self):
-        """All of it as plain data."""
+        """All of it as plain data; numbers that are not finite as text, "inf" or "nan"."""
+        return _finite(self._as_dict())
+
+    def _as_dict(self):
         return {
             "title": self.title,
             "settings": self.settings,
@@ -195,6 +206,7 @@ class Report:
             "costs": self.costs,
             "sensitivity": self.sensitivity,
             "draws": self.draws,
+            "roundings": self.roundings,
         }
 
     def summary(self):
@@ -217,6 +229,15 @@ class Report:
             if not row.good:
                 lines.append(f"  {row.stage} {row.name}: {describe(row)}")
         return "\n".join([*lines, self.verdict()])
+
+
+def _finite(data):
+    """Plain data that JSON can hold."""
+    if isinstance(data, float) and not math.isfinite(data):
+        return str(data)
+    if isinstance(data, dict):
+        return {key: _finite(part) for key, part in data.items()}
+    return [_finite(part) for part in data] if isinstance(data, (list, tuple)) else data
 
 
 def _share(row):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kerasmirror.parity.compare import TOLERANCES
-from kerasmirror.parity.stages import _Bounds, _moved
+from kerasmirror.parity.courses import _ADDED, _Bounds, _share_of_largest
 
 
 def training(losses, accuracy=0.5):
@@ -37,10 +37,13 @@ def test_the_accuracy_may_be_four_times_as_far_too():
     assert bounds.accuracy == TOLERANCES["accuracy"]
 
 
-def test_weights_are_moved_by_a_rounding_or_as_far_as_layers_differ():
-    weight = np.linspace(0.5, 1, 100, dtype="float32")
-    by_one = _moved(weight, 1, 0)
-    assert np.all(by_one != weight) and np.all(np.abs(by_one - weight) <= np.spacing(weight))
-    further = np.abs(_moved(weight, 1, 1e-5) / weight - 1)
-    assert 5e-6 < further.max() < 1.1e-5
-    assert _moved(np.arange(3), 1, 1e-5).tolist() == [0, 1, 2]
+def test_errors_are_measured_where_there_is_a_value_in_shares_of_the_largest():
+    expected = np.array([0.0, 0.0, 2.0, -4.0])
+    actual = np.array([0.0, 0.04, 2.0, -4.0])
+    assert _share_of_largest(actual, expected) == pytest.approx(0.04 / 3**0.5 / 4)
+    assert _share_of_largest(np.zeros(3), np.zeros(3)) == 0
+
+
+@pytest.mark.parametrize("name", ["conv", "conv (call 2)", "conv [0]", "conv (call 12) [left.0]"])
+def test_calls_and_parts_are_of_one_layer(name):
+    assert _ADDED.sub("", name) == "conv"

@@ -39,6 +39,8 @@ def test_a_line_tells_the_first_step_beyond_and_what_keras_departs_from_itself(s
         *("`mnist:1`", "118,282", "1 of 1 exact", "1e-06", "0e+00", "4 × 32"),
         *("the first 2", "2e-03", "3e-03", "yes"),
     )
+    report.sensitivity = [0.0, float("inf"), 3e-3, 0.0]
+    assert script.line("mnist:1", json.loads(json.dumps(report.as_dict())))[8] == "inf"
     cells = script.line("cifar:12", report_of([1.0], decided=True).as_dict())
     assert cells[4] == "2e-07*" and cells[6:9] == ("all", "0e+00", "")
 

@@ -115,6 +115,29 @@ def test_the_page_is_whole_and_holds_the_report(report):
     assert "forward pass of Dense" in text[1]
 
 
+def test_what_is_not_finite_is_text_in_the_data_and_a_gap_in_the_page(report):
+    losses = [1.0, 2.0, np.nan, 3.0, np.inf, 2.0]
+    for i, loss in enumerate(losses):
+        report.add("step", str(i + 1), loss, 2.0, allowed=1.0)
+    report.sensitivity, report.draws = [0.0, 1e-5, np.inf, 1e-3, 1e-3, 1e-3], 2
+    report.roundings = {"conv": (3e-7, 2e-6)}
+    text = page(report)
+    data = re.search(r'id="report">(.*?)</script>', text, re.DOTALL).group(1)
+
+    def refuse(name):
+        raise ValueError(name)
+
+    content = json.loads(data, parse_constant=refuse)
+    assert content == json.loads(json.dumps(report.as_dict(), allow_nan=False))
+    step = content["rows"][2]
+    assert (step["ours"], step["error"], content["sensitivity"][2]) == ("nan", "inf", "inf")
+    assert content["roundings"] == {"conv": [3e-7, 2e-6]}
+    # keras in one piece, kerasmirror in three, of which two are a point each
+    assert text.count("<polyline") == 4
+    assert not re.search(r'points="[^"]*(nan|inf)', text)
+    assert "errors in its layers of the size of kerasmirror" in text and "2.0e-06" in text
+
+
 def test_the_page_has_a_curve_for_each_loss(report):
     for name in ("", " left_loss", " right_loss"):
         for i in range(3):

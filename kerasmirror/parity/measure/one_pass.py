@@ -34,10 +34,11 @@ def forward_and_gradients(
     and at relu.
 
     Gives a dict: `layers`, a list of (name, kind, output) in the order of the calls; `inner`, the
-    names of those that another layer made; `outputs`, a list of (name, array), of the model called
-    as users do (layers may be fused); `loss`; `gradients`, a list of (variable's path, array);
-    `flow`, a list of (layer's name, gradient with respect to its output), empty where the backend
-    gives none.
+    names of those that another layer made; `own`, with `values`, a list of (name,
+    output) as layers gave it before it was replaced; `outputs`, a list of (name, array), of the
+    model called as users do (layers may be fused); `loss`; `gradients`, a list of (variable's path,
+    array); `flow`, a list of (layer's name, gradient with respect to its output), empty where the
+    backend gives none.
     """
     with precision(keras, floatx):
         data = [map_nest(lambda part: _of_precision(part, floatx), nest) for nest in data]
@@ -46,11 +47,13 @@ def forward_and_gradients(
         with recorded_calls(keras, model, values) as record:
             total, gradients, flow = _gradients(keras, model, data, record)
         layers = [(name, kind, as_numpy(keras, tensor)) for name, kind, tensor in record.calls]
+        own = [(name, as_numpy(keras, tensor)) for name, tensor in record.own]
     paths = [variable.path.removeprefix(f"{model.name}/") for variable in model.trainable_weights]
     names = [name for name, _, _ in layers]
     return {
         "layers": layers,
         "inner": record.inner,
+        "own": own,
         "outputs": outputs,
         "loss": total,
         "gradients": list(zip(paths, gradients, strict=True)),

@@ -12,11 +12,13 @@ class Record:
     """The calls of a model's layers, in order: (name, kind of layer, tensor).
 
     A number follows for each further call of a layer, and for the parts of several outputs.
-    `inner` has the names of calls within another layer's.
+    `inner` has the names of calls within another layer's. `own` has (name, tensor) of what layers
+    gave themselves where others were put in place of it.
     """
 
     def __init__(self):
-        self.calls, self.inner, self.depth, self._counts = [], set(), 0, {}
+        self.depth = 0
+        self.clear()
 
     def name(self, layer):
         """The name of a call that just ended."""
@@ -25,20 +27,28 @@ class Record:
 
     def add(self, name, layer, output):
         """Keep what a layer gave."""
-        for part, tensor in named(output):
-            if hasattr(tensor, "shape"):
-                name_of_part = f"{name} [{part}]" if part else name
-                self.calls.append((name_of_part, _kind(layer), tensor))
-                if self.depth:
-                    self.inner.add(name_of_part)
+        for name_of_part, tensor in _parts(name, output):
+            self.calls.append((name_of_part, _kind(layer), tensor))
+            if self.depth:
+                self.inner.add(name_of_part)
+
+    def add_own(self, name, output):
+        """Keep what a layer gave and did not pass on."""
+        self.own += _parts(name, output)
 
     def clear(self):
         """Start again."""
-        self.calls, self.inner, self._counts = [], set(), {}
+        self.calls, self.own, self.inner, self._counts = [], [], set(), {}
 
     @property
     def tensors(self):
         return [tensor for _, _, tensor in self.calls]
+
+
+def _parts(name, output):
+    """(name, tensor) of each tensor of an output."""
+    tensors = [(part, tensor) for part, tensor in named(output) if hasattr(tensor, "shape")]
+    return [(f"{name} [{part}]" if part else name, tensor) for part, tensor in tensors]
 
 
 def _kind(layer):
@@ -96,21 +106,34 @@ def recorded_calls(keras, model, values=None):
             del layer.__dict__["call"]
 
 
-def _with_value(keras, layer, call, values, record, args, kwargs):
+@contextlib.contextmanager
+def without_activation(layer):
+    """Within it, a layer of sums leaves out its activation; gives that, None for other layers."""
     activation = getattr(layer, "activation", None)
-    gated = activation is keras.activations.relu and _kind(layer).startswith(_GATED)
-    if gated:
-        layer.activation = None
+    if activation is None or not _kind(layer).startswith(_GATED):
+        yield None
+        return
+    layer.activation = None
     try:
-        output = call(*args, **kwargs)
+        yield activation
     finally:
-        if gated:
-            layer.activation = activation
+        layer.activation = activation
+
+
+def _with_value(keras, layer, call, values, record, args, kwargs):
+    ops, gate = keras.ops, keras.activations.relu
+    gated = getattr(layer, "activation", None) is gate
+    with without_activation(layer) if gated else contextlib.nullcontext() as activation:
+        output = call(*args, **kwargs)
+    gated = activation is gate
     name = record.name(layer)
+    record.add_own(name, gate(output) if gated else output)
     value = values.get(name)
     if value is not None and hasattr(output, "shape"):
-        value = keras.ops.convert_to_tensor(value, dtype=output.dtype)
+        value = ops.convert_to_tensor(value, dtype=output.dtype)
+        fixed = ops.stop_gradient(output)
         if gated:  # negative where the value is 0, so that relu's derivative is that of the value
-            value = keras.ops.where(value > 0, value, keras.ops.minimum(output, 0))
-        output = output + keras.ops.stop_gradient(value - output)
-    return name, activation(output) if gated else output
+            value = ops.where(value > 0, value, ops.minimum(fixed, 0))
+        # The difference has the gradient, and is 0: values that are equal stay so to the bit.
+        output = value + (output - fixed)
+    return name, gate(output) if gated else output

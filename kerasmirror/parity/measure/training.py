@@ -1,5 +1,6 @@
 """Training: the losses of its steps, the weights and accuracy after it, its time and memory."""
 
+import contextlib
 import pathlib
 import sys
 import time
@@ -8,13 +9,17 @@ import numpy as np
 
 from .building import compiled, ready
 from .nests import map_nest, named
+from .noise import noisy
 from .recording import all_layers
 
 
-def training_curve(keras, target, seed, weights, data, settings, steps, batch_size, drawn=True):
+def training_curve(
+    keras, target, seed, weights, data, settings, steps, batch_size, drawn=True, noise=None
+):
     """`fit`, shuffled, dropout on: the losses of each step, final weights and accuracy, seconds.
 
     Not `drawn`: in the order of the data and with dropout off, for sides that draw other numbers.
+    With `noise`, (sizes, seed), layers have errors (noise.noisy).
 
     Gives a dict; `losses` has a list for each loss that `fit` logs ("loss" is their sum);
     `step_seconds` is the median of the steps after the first; `accuracy`, a list of (output's
@@ -41,7 +46,8 @@ def training_curve(keras, target, seed, weights, data, settings, steps, batch_si
     keras.utils.set_random_seed(seed)
     begun = time.perf_counter()
     options = {"batch_size": batch_size, "epochs": epochs, "shuffle": drawn, "verbose": 0}
-    model.fit(x, y, sample_weight=sample_weights, callbacks=[Recorder()], **options)
+    with noisy(keras, model, *noise) if noise else contextlib.nullcontext():
+        model.fit(x, y, sample_weight=sample_weights, callbacks=[Recorder()], **options)
     between = np.diff(moments)
     return {
         "losses": {name: values[:steps] for name, values in losses.items()},

@@ -1,0 +1,74 @@
+"""Random errors in layers, as Keras is trained with: their size and where they are."""
+
+import numpy as np
+import pytest
+
+import kerasmirror as keras
+from kerasmirror.parity.measure.noise import noisy
+from kerasmirror.parity.measure.recording import recorded_calls
+
+X = np.random.default_rng(0).normal(size=(400, 30)).astype("float32")
+
+
+def model_of(*layers):
+    return keras.Sequential([keras.Input((30,)), *layers])
+
+
+def outputs(model, x, sizes, seed=1):
+    with noisy(keras, model, sizes, seed):
+        return np.asarray(model(x))
+
+
+def test_an_output_has_a_normal_error_of_its_size_which_follows_from_the_seed():
+    model = model_of(keras.layers.Dense(20, name="a"), keras.layers.Dense(30, name="b"))
+    exact = np.asarray(model(X))
+    error = outputs(model, X, {"b": (1e-3, 0)}) - exact
+    assert np.std(error) == pytest.approx(1e-3 * np.abs(exact).max(), rel=0.05)
+    assert abs(np.mean(error)) < 0.05 * np.std(error)
+    assert np.array_equal(outputs(model, X, {"b": (1e-3, 0)}) - exact, error)
+    assert not np.array_equal(outputs(model, X, {"b": (1e-3, 0)}, 2) - exact, error)
+    assert np.array_equal(outputs(model, X, {"b": (0, 1e-3)}), exact)
+    assert np.array_equal(model(X), exact) and "call" not in vars(model.get_layer("b"))
+
+
+def test_a_relu_decides_with_the_error_and_sums_of_zeros_have_none():
+    layer = keras.layers.Dense(50, activation="relu", name="a")
+    model = model_of(layer)
+    x = X.copy()
+    x[:200] = 0
+    exact = np.asarray(model(x))
+    found = outputs(model, x, {"a": (1e-2, 0)})
+    assert np.all(found[:200] == 0) and np.all(found >= 0)
+    opened, closed = (exact == 0) & (found > 0), (exact > 0) & (found == 0)
+    assert opened.sum() > 10 and closed.sum() > 10
+    assert layer.activation is keras.activations.relu
+    open_in_both = (exact > 0.5) & (found > 0)
+    error = (found - exact)[open_in_both]
+    assert np.std(error) == pytest.approx(1e-2 * exact.max(), rel=0.05)
+
+
+def gradient_of_bias(model, x):
+    with keras.autodiff.GradientTape() as tape:
+        total = keras.ops.sum(model(x))
+    return np.asarray(tape.gradient(total, model.layers[0].bias))
+
+
+def test_the_gradient_that_comes_back_has_a_relative_error():
+    model = model_of(keras.layers.Dense(3000, name="a"))
+    with noisy(keras, model, {"a": (0, 1e-2)}, 1):
+        found = gradient_of_bias(model, X[:1])
+    assert np.mean(found) == pytest.approx(1, abs=1e-3)
+    assert np.std(found) == pytest.approx(1e-2, rel=0.05)
+    assert np.all(gradient_of_bias(model, X[:1]) == 1)
+
+
+def test_values_in_place_of_outputs_are_passed_on_to_the_bit():
+    model = model_of(keras.layers.Dense(50, activation="relu", name="a"), keras.layers.ReLU())
+    own = np.asarray(model.layers[0](X))
+    # Far from the output itself, where output + (value - output) would be rounded.
+    given = np.where(own > 1, np.float32(1e-9), np.float32(0))
+    with recorded_calls(keras, model, {"a": given}) as record:
+        passed = model(X)
+    assert np.array_equal(passed, given)
+    assert [name for name, _ in record.own] == ["a", "re_lu"]
+    assert np.array_equal(record.own[0][1], own) and np.array_equal(record.own[1][1], given)
