@@ -28,6 +28,8 @@ from kerasmirror.core.variable import next_key
 
 # Importing the kernels takes half a second: at the first use, not at import.
 kernels_of = functools.cache(kernels.for_device)
+# Without __init__, which sees to the device: half the time of `Tensor(y)`.
+new_tensor = Tensor.__new__
 
 PRIMITIVES = []
 
@@ -55,6 +57,10 @@ class Primitive:
         return function
 
     def __call__(self, *inputs, **options):
+        return self.apply(inputs, options)
+
+    def apply(self, inputs, options):
+        """`self(*inputs, **options)`, half a microsecond sooner for who has both at hand."""
         try:
             arrays = [None if value is None else value.data for value in inputs]
         except AttributeError:
@@ -63,7 +69,7 @@ class Primitive:
             k, arrays = kernels_for(self.name, arrays)
             if k is not GPU.kernels and current_device() != CPU:
                 with device(CPU):  # where the inputs are, the result is
-                    return self(*inputs, **options)
+                    return self.apply(inputs, options)
             with explained(self.name):
                 y, backward = self.rule(k, *arrays, **options)
         else:
@@ -82,8 +88,13 @@ class Primitive:
         else:
             if y.dtype.kind == "c" and self.holomorphic:
                 backward = conjugated(backward)
-            out = Tensor(y, next_key())
-            tape.record(keys, out.key, backward)
+            key = next_key()
+            if GPU.used:
+                out = Tensor(y, key)
+            else:
+                out = new_tensor(Tensor)
+                out.data, out.key = y, key
+            tape.record(keys, key, backward)
         if tape.notes is not None:
             tape.note(self.name, inputs, out)
         return out

@@ -207,6 +207,15 @@ def saved_class(module, class_name):
 serialization.find_operations_with(saved_class)
 
 
+def _public(symbol, saved):
+    general = getattr(symbol, "general", None)
+    if general is None:
+        return recorded(symbol, saved)
+    # An operation that sees to tensors itself, sooner, and hands on everything else.
+    symbol.general = recorded(general, saved)
+    return symbol
+
+
 def install():
     """Put the recording functions into the registry of public names and behind the operators."""
     names = operation_names.all_names()[0]
@@ -215,7 +224,7 @@ def install():
         name = path.rpartition(".")[2]
         if path.startswith("ops.") and inspect.isfunction(symbol) and name not in _NOT_RECORDED:
             if id(symbol) not in public:
-                public[id(symbol)] = recorded(symbol, names.get(id(symbol)))
+                public[id(symbol)] = _public(symbol, names.get(id(symbol)))
                 _export.replace(symbol, public[id(symbol)])
     operators.install(KerasTensor, lambda function: public.get(id(function), function))
     # A placeholder equals itself only: `in`, `index` and dicts of placeholders rely on that.

@@ -36,21 +36,28 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     inputs, or channels that the kernel's do not divide.
     Source: Keras 3.15 `keras.ops.conv`. Strides and dilations above 1 may go together here.
     """
-    if type(strides) is list or type(dilation_rate) is list:
-        strides = tuple(strides) if type(strides) is list else strides
-        dilation_rate = tuple(dilation_rate) if type(dilation_rate) is list else dilation_rate
     data_format = data_format or default_format()
     if type(inputs) is Tensor is type(kernel):
         x, w = inputs.data, kernel.data
-        if x.dtype is _SINGLE is w.dtype and x.ndim < 5:
+        if x.dtype is _SINGLE is w.dtype and type(strides) is int is type(dilation_rate):
             settled = _settled_conv(x.shape, w.shape, strides, padding, data_format, dilation_rate)
-            return conv2d_bias_activation(inputs, kernel, None, **settled)
+            if "windows" not in settled:
+                return conv2d_bias_activation.apply((inputs, kernel, None), settled)
+    return conv.general(inputs, kernel, strides, padding, data_format, dilation_rate)
+
+
+def _conv(inputs, kernel, strides, padding, data_format, dilation_rate):
+    strides = tuple(strides) if type(strides) is list else strides
+    dilation_rate = tuple(dilation_rate) if type(dilation_rate) is list else dilation_rate
     inputs, kernel = same_float_dtype(inputs, kernel)
     shapes = tuple(inputs.shape), tuple(kernel.shape)
     settled = _settled_conv(*shapes, strides, padding, data_format, dilation_rate)
     if "windows" in settled:
         return volumes.conv_volume(inputs, kernel, rule=conv2d_bias_activation, **settled)
     return conv2d_bias_activation(inputs, kernel, None, **settled)
+
+
+conv.general = _conv
 
 
 @functools.lru_cache(maxsize=1024)
