@@ -207,3 +207,28 @@ def deciding(keras, moved=True):
         by = np.array([0, 1e-6, 0, 1e-6], "float32")
         layer.call = lambda inputs, training=None: usual(inputs) + by
     return model
+
+
+def filtering(keras):
+    """Two convolutions and a maximum: equal in Keras where patches of an image are equal."""
+    return keras.Sequential(
+        [
+            keras.Input((16, 16, 1)),
+            keras.layers.Conv2D(16, 3, activation="relu", name="first"),
+            keras.layers.Conv2D(16, 3, activation="relu", name="second"),
+            keras.layers.MaxPooling2D(2, name="pool"),
+            keras.layers.Flatten(name="flat"),
+            keras.layers.Dense(3, activation="softmax", name="last"),
+        ]
+    )
+
+
+def filtering_with_wrong_gradient(keras):
+    """`filtering`, and a gradient through `second` which is a little too large on our side."""
+    model = filtering(keras)
+    if _on_our_side(keras):
+        layer = model.get_layer("second")
+        usual = layer.call
+        passed = keras.ops.custom_gradient(lambda x: (x, lambda dy: dy * 1.001))
+        layer.call = lambda inputs, training=None: usual(passed(inputs))
+    return model
