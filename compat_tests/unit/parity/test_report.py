@@ -94,6 +94,21 @@ def test_other_disagreements_are_named_by_their_stage(report):
         report.check()
 
 
+def test_a_course_that_keras_takes_too_is_told_with_what_it_was_measured_by(report):
+    report.add("step", "1", 1.02, 1.0, allowed=0.04)
+    assert report.verdict() == "Both packages agree." and not report.courses()
+    report.sensitivity, report.draws = [0.01], 3
+    report.roundings = {"conv": (2e-7, 3e-8), "dense": (1e-8, 0.0)}
+    assert report.verdict() == (
+        "Both packages agree. The training magnifies roundings. With errors in its layers of the "
+        "size of kerasmirror's (of 2e-07 and less), Keras's losses depart from its own by up to "
+        "1.0e-02 (the most of 3 draws), kerasmirror's by up to 2.0e-02."
+    )
+    report.add("step", "2", 2.0, 1.0, allowed=0.04)
+    assert report.verdict() == "They first differ in: loss of training steps, 2."
+    assert "kerasmirror's by up to 1.0e+00" in report.courses()
+
+
 def test_the_page_is_whole_and_holds_the_report(report):
     filled(report, bad="b")
     for i in range(5):
