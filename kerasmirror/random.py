@@ -76,8 +76,8 @@ class SeedGenerator:
         Without `ordered` both words jump about, so that generators with neighbouring seeds do not
         give the same seeds soon.
         """
-        seed = np.array(self.state.data)
-        with device(CPU):
+        with seeds.drawing, device(CPU):
+            seed = np.array(self.state.data)
             self.state.assign(seed + [0, 1] if ordered else (seed + 1) * 5387 % 933199)
             return Tensor(seed)
 
@@ -96,9 +96,10 @@ def make_default_seed():
 
 def global_seed_generator():
     """The generator behind draws without a seed; made when first needed."""
-    if _GLOBAL["generator"] is None:
-        _GLOBAL["generator"] = SeedGenerator()
-    return _GLOBAL["generator"]
+    generator = _GLOBAL["generator"]
+    if generator is None:
+        generator = _GLOBAL["generator"] = SeedGenerator()
+    return generator
 
 
 @on_clear_session
@@ -128,11 +129,12 @@ def draw_seed(seed):
 def seed_pair(seed):
     """The two ints that the kernels take, drawn from `seed` as `draw_seed` does."""
     if type(seed) is SeedGenerator:
-        if WRITES.observer is not None:
-            WRITES.observer.before_write(seed.state)
-        state = seed.state.data  # as `next` does, in a fifth of its time
-        s0, s1 = state.tolist()
-        state[1] = s1 + 1
+        with seeds.drawing:
+            if WRITES.observer is not None:
+                WRITES.observer.before_write(seed.state)
+            state = seed.state.data  # as `next` does, in a fifth of its time
+            s0, s1 = state.tolist()
+            state[1] = s1 + 1
     else:
         s0, s1 = draw_seed(seed).data.tolist()
     return s0 % _SEED_MODULUS, s1 % _SEED_MODULUS

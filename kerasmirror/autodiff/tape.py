@@ -30,6 +30,9 @@ _kernels_of = functools.cache(kernels.for_device)
 class _Active(threading.local):
     tape = None
 
+    def __init__(self):
+        self.paused = []  # what was active before each `no_grad` that is open
+
 
 ACTIVE = _Active()
 
@@ -368,20 +371,11 @@ class no_grad(contextlib.ContextDecorator):  # noqa: N801 - it is used as a func
     def __new__(cls, function=None):
         """A context; for a function, that function within one."""
         context = super().__new__(cls)
-        if function is None:
-            return context
-        context._before = []
-        return context(function)
-
-    def __init__(self):
-        self._before = []
+        return context if function is None else context(function)
 
     def __enter__(self):
-        self._before.append(ACTIVE.tape)
+        ACTIVE.paused.append(ACTIVE.tape)
         ACTIVE.tape = None
 
     def __exit__(self, *error):
-        ACTIVE.tape = self._before.pop()
-
-    def _recreate_cm(self):
-        return type(self)()  # a decorated function may run in several threads at once
+        ACTIVE.tape = ACTIVE.paused.pop()

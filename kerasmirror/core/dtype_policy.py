@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from kerasmirror._export import export, family, lookup
 from kerasmirror.core import config, dtypes, serialization
-from kerasmirror.core.names import on_clear_session
+from kerasmirror.core.names import session
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 
 # A policy of a quantized layer is named after one of these: "int8_from_float32".
 QUANTIZATION_MODES = ("int8", "float8", "int4", "gptq", "awq")
-_GLOBAL = {"policy": None}
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 
 
@@ -109,7 +108,7 @@ def dtypes_of_name(name):
 
 def global_policy():
     """The policy of layers that name none."""
-    return _GLOBAL["policy"] or DTypePolicy(config.floatx())
+    return session().dtype_policy or DTypePolicy(config.floatx())
 
 
 @export("config.dtype_policy", "mixed_precision.dtype_policy", "mixed_precision.global_policy")
@@ -126,6 +125,7 @@ def dtype_policy():
 def set_dtype_policy(policy):
     """Set the policy of layers that name none: a DTypePolicy or its name.
 
+    It holds for the thread that sets it, as in Keras.
     Raises: ValueError for anything else.
     """
     if not isinstance(policy, (str, DTypePolicy)):
@@ -133,12 +133,7 @@ def set_dtype_policy(policy):
             "keras.config.set_dtype_policy: Invalid `policy` argument, it must be a DTypePolicy or "
             f"its name. Received: policy={policy!r}"
         )
-    _GLOBAL["policy"] = get(policy)
-
-
-@on_clear_session
-def _forget_policy():
-    _GLOBAL["policy"] = None
+    session().dtype_policy = get(policy)
 
 
 @export("dtype_policies.get")

@@ -71,8 +71,10 @@ class Node:
                     "keras.Operation: all operation outputs must be tensors, where an input is a "
                     f"KerasTensor. Received: {tensor!r} from operation '{operation.name}'"
                 )
-        index = len(operation._inbound_nodes)
-        operation._inbound_nodes.append(self)
+        nodes = operation._inbound_nodes
+        nodes.append(self)
+        # Models of several threads may share a layer: another node may have come behind this one.
+        index = next(i for i in reversed(range(len(nodes))) if nodes[i] is self)
         if not all(tensor.record_history for tensor in self.input_tensors):
             return  # the results cannot be traced back further than here
         for position, tensor in enumerate(self.outputs):

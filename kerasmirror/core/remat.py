@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from kerasmirror._export import export, lookup
 from kerasmirror.core import checks, tree
+from kerasmirror.core.locks import lock_of
 from kerasmirror.core.symbolic import KerasTensor, any_symbolic
 
 _MODES = ("full", "activations", "larger_than", "list_of_layers", None)
@@ -32,6 +33,7 @@ class _Open(threading.local):
 
 
 _OPEN = _Open()
+_swapping = lock_of(globals(), "_swapping")
 
 
 @export("RematScope")
@@ -133,13 +135,22 @@ class RematerializedCall:
 
 
 def _call_with_activation(layer, layer_call, *args, **kwargs):
-    # Into the dict: an assignment would make models look at all of their layers again.
-    activation = layer.__dict__["activation"]
-    layer.__dict__["activation"] = lookup("remat")(activation)
+    # Into the dict: an assignment would make models look at all of their layers again. Of threads
+    # that call the layer at once, the last one to leave puts the activation back.
+    own = layer.__dict__
+    with _swapping:
+        activation, calls = own.get("_activation_of_calls") or (own["activation"], 0)
+        own["_activation_of_calls"] = activation, calls + 1
+        own["activation"] = lookup("remat")(activation)
     try:
         return layer_call(*args, **kwargs)
     finally:
-        layer.__dict__["activation"] = activation
+        with _swapping:
+            activation, calls = own["_activation_of_calls"]
+            own["_activation_of_calls"] = activation, calls - 1
+            if calls == 1:
+                del own["_activation_of_calls"]
+                own["activation"] = activation
 
 
 def _placeholder_of(value):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from kerasmirror._export import export
-from kerasmirror.core.names import on_clear_session
+from kerasmirror.core.names import session
 
 
 class _State(threading.local):
@@ -14,7 +14,6 @@ class _State(threading.local):
 
 
 _STATE = _State()
-_GLOBAL = {"safe": None}
 
 
 class SafeModeScope:
@@ -33,15 +32,15 @@ class SafeModeScope:
 
 def in_safe_mode():
     """What the innermost scope says, else what was set for good; None where nothing is said."""
-    return _STATE.scopes[-1] if _STATE.scopes else _GLOBAL["safe"]
+    if _STATE.scopes:
+        return _STATE.scopes[-1]
+    return False if session().unsafe else None
 
 
 @export("config.enable_unsafe_deserialization")
 def enable_unsafe_deserialization():
-    """Let configs run the Python code they hold (that of a Lambda layer's lambda) from now on."""
-    _GLOBAL["safe"] = False
+    """Let configs run the Python code they hold (that of a Lambda layer's lambda) from now on.
 
-
-@on_clear_session
-def _forget():
-    _GLOBAL["safe"] = None
+    In this thread, until `clear_session`, as in Keras.
+    """
+    session().unsafe = True

@@ -55,24 +55,20 @@ class name_scope:  # noqa: N801 - Keras's name
             )
         self.name = name
         self.caller = caller
-        self._entered = []
 
     def __enter__(self):
         names = _STATE.names
         again = bool(names) and self.caller is not None and names[-1][1] is self.caller
-        if not again:
-            names.append((self.name, self.caller))
-        self._entered.append(not again)
+        names.append((None if again else self.name, self.caller))
         return self
 
     def __exit__(self, *error):
-        if self._entered.pop():
-            _STATE.names.pop()
+        _STATE.names.pop()
 
 
 def current_path():
     """The names of the open scopes, joined by slashes."""
-    return "/".join(name for name, _ in _STATE.names)
+    return "/".join([name for name, _ in _STATE.names if name is not None])
 
 
 def autocast_dtype():

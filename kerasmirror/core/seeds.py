@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from kerasmirror.core.locks import lock_of
+
+# Held during a draw: threads that share a generator never get one seed twice.
+drawing = lock_of(globals(), "drawing")
+
 _STATE = {"seed": None}
 _LISTENERS = []
 

@@ -9,12 +9,11 @@ place tells `scopes.WRITES.observer` before; the scope then makes that array its
 from __future__ import annotations
 
 import functools
-import os
-import threading
 
 from kerasmirror._export import export, lookup
 from kerasmirror.core import scopes
 from kerasmirror.core.device import copied
+from kerasmirror.core.locks import lock_of
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable, initialize_waiting
 
@@ -42,7 +41,7 @@ class StatelessScope:
         self._loss_owners = {}  # id of a loss: the layer that added it
         self.state_mapping = {}
         self._met = {}  # id: the variable
-        self._lent = {}  # id: what a variable's attributes are in here, by name, while the scope is open
+        self._lent = {}  # id: a variable's attributes in here, by name, while the scope is open
         self._private = set()  # ids of variables whose array nobody else holds
         for variable, value in state_mapping or ():
             if not isinstance(variable, Variable):
@@ -137,7 +136,7 @@ def _as_tensor(variable, value):
 
 # --- variables that scopes have values for ----------------------------------------------------
 
-_lock = threading.RLock()
+_lock = lock_of(globals(), "_lock")
 _scopes_with = {}  # by a variable's id: how many open scopes, of any thread, have a value for it
 
 
@@ -198,15 +197,6 @@ def _end_lending(variable):
             _scopes_with[id(variable)] = count
         else:
             variable.__class__ = type(variable).plain
-
-
-def _new_lock_after_fork():
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_new_lock_after_fork)
 
 
 # --- losses of layers -------------------------------------------------------------------------

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 
 from kerasmirror.core import tree
 
-# Counts assignments to attributes of layers, so that what was derived from them is looked at again.
+# Another number after each assignment to an attribute of a layer, so that what was derived from
+# them is looked at again. None comes twice: of threads that assign at once, the last is seen.
 CHANGES = [0]
+next_change = itertools.count(1).__next__
 
 
 class Tracker:

@@ -19,6 +19,7 @@ from kerasmirror.core.symbolic import KerasTensor, any_symbolic, standardize_sha
 from kerasmirror.core.tensor import Tensor, get_keras_mask, set_keras_mask
 from kerasmirror.core.variable import Variable, in_earnest, trial
 from kerasmirror.layers import call_spec
+from kerasmirror.layers.building import alone_at
 from kerasmirror.layers.call_spec import OPEN_CALLS, CallSignature
 from kerasmirror.layers.input_spec import check_inputs
 from kerasmirror.layers.layer_config import config_of, layer_of
@@ -33,19 +34,20 @@ def _wrap_build(build):
 
     @functools.wraps(build)
     def wrapper(self, *args, **kwargs):
-        if self._building:  # a subclass's build that calls super().build()
-            return build(self, *args, **kwargs)
-        self._building = True
-        try:
-            with self._name_scope(), in_earnest():
-                self._take_path()
-                build(self, *args, **kwargs)
-        finally:
-            self._building = False
-        arguments = inspect.signature(build).bind(self, *args, **kwargs).arguments
-        self._build_shapes = {k: v for k, v in list(arguments.items())[1:]}
-        self.built = True
-        self._lock_state()
+        with alone_at(self):
+            if self._building:  # a subclass's build that calls super().build()
+                return build(self, *args, **kwargs)
+            self._building = True
+            try:
+                with self._name_scope(), in_earnest():
+                    self._take_path()
+                    build(self, *args, **kwargs)
+            finally:
+                self._building = False
+            arguments = inspect.signature(build).bind(self, *args, **kwargs).arguments
+            self._build_shapes = {k: v for k, v in list(arguments.items())[1:]}
+            self._lock_state()
+            self.built = True
 
     return wrapper
 
@@ -144,8 +146,8 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
         with self._name_scope():
             self._take_path()
         self._build_shapes = {"input_shape": input_shape}
-        self.built = True
         self._lock_state()
+        self.built = True
 
     def _build_by_call(self, input_shape):
         """Build sublayers by running `call` on placeholders."""
@@ -311,6 +313,13 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
                 )
 
     def _build_for(self, args, kwargs):
+        with alone_at(self):
+            if not self.built:  # by another thread, meanwhile
+                self._build_once(args, kwargs)
+        if self._input_spec is not None:
+            check_inputs(self._input_spec, self._first_argument(args, kwargs), self)
+
+    def _build_once(self, args, kwargs):
         accepted = self._acceptable(kwargs)
         shapes = call_spec.shapes_of(self._call_signature.bind(args, accepted))
         with self._name_scope():
@@ -320,8 +329,6 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
                 if self._layers and any(not layer.built for layer in self._layers):
                     self._build_on_placeholders(args, accepted)
                 self._mark_built(next(iter(shapes.values()), None))
-        if self._input_spec is not None:
-            check_inputs(self._input_spec, self._first_argument(args, kwargs), self)
 
     def _build_at_init(self):
         """Mark a layer that has nothing to build as built, unless a subclass has a `build`."""
@@ -332,8 +339,8 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
         """Note that the layer is built, its sublayers having been built by a call."""
         self._take_path()
         self._build_shapes = {"input_shape": input_shape}
-        self.built = True
         self._lock_state()
+        self.built = True
 
     def _build_on_placeholders(self, args, kwargs):
         """Sublayers of a layer without `build` come to be in its first call."""

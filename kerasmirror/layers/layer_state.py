@@ -10,7 +10,7 @@ from kerasmirror import constraints, initializers, regularizers
 from kerasmirror.core import dtypes, scopes
 from kerasmirror.core.node import node_tensors
 from kerasmirror.core.tensor import Tensor
-from kerasmirror.core.tracking import CHANGES, Tracker, TracksItself
+from kerasmirror.core.tracking import CHANGES, Tracker, TracksItself, next_change
 from kerasmirror.core.variable import Variable
 from kerasmirror.metrics.metric import Metric
 from kerasmirror.random import SeedGenerator
@@ -76,24 +76,28 @@ class LayerState(TracksItself):
         return state
 
     def __setattr__(self, name, value):
-        CHANGES[0] += 1
         if "_tracker" not in self.__dict__:
             self._start_tracking()
-        if type(value) not in _UNTRACKED and not self.__dict__.get("_tracking_off"):
-            before = self.__dict__.get(name)
-            if before is not None and before is not value:
-                self._tracker.untrack(before)
-            value = self._tracker.track(value)
-        property_of_class = getattr(type(self), name, None)
-        if isinstance(property_of_class, property):
-            property_of_class.__set__(self, value)
-        else:
-            self.__dict__[name] = value
+        try:
+            if type(value) not in _UNTRACKED and not self.__dict__.get("_tracking_off"):
+                before = self.__dict__.get(name)
+                if before is not None and before is not value:
+                    self._tracker.untrack(before)
+                value = self._tracker.track(value)
+            property_of_class = getattr(type(self), name, None)
+            if isinstance(property_of_class, property):
+                property_of_class.__set__(self, value)
+            else:
+                self.__dict__[name] = value
+        finally:
+            CHANGES[0] = next_change()
 
     def __delattr__(self, name):
-        CHANGES[0] += 1
-        self._tracker.untrack(self.__dict__.get(name))
-        object.__delattr__(self, name)
+        try:
+            self._tracker.untrack(self.__dict__.get(name))
+            object.__delattr__(self, name)
+        finally:
+            CHANGES[0] = next_change()
 
     def _track_variable(self, variable):
         self._tracker.track(variable)
@@ -101,8 +105,8 @@ class LayerState(TracksItself):
             variable.trainable = False
 
     def _untrack_variable(self, variable):
-        CHANGES[0] += 1
         self._tracker.untrack(variable)
+        CHANGES[0] = next_change()
 
     def _lock_state(self):
         self._tracker.lock(f"{_LOCKED}: {type(self).__name__} '{self._name}'")

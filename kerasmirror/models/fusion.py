@@ -66,8 +66,7 @@ class Plan:
 
     def __init__(self, find):
         self._find = find
-        self._stamp = None
-        self._parts = None
+        self._made = None, None  # what CHANGES was before, the parts
 
     def __deepcopy__(self, memo):
         return Plan(self._find)
@@ -77,10 +76,11 @@ class Plan:
 
     def parts(self, owner):
         """What `find(owner)` gave for the owner as it is."""
-        if self._stamp != CHANGES[0]:
-            self._parts = self._find(owner)
-            self._stamp = CHANGES[0]
-        return self._parts
+        made = self._made
+        if made[0] != CHANGES[0]:
+            stamp = CHANGES[0]
+            made = self._made = stamp, self._find(owner)
+        return made[1]
 
 
 def groups_of_stack(model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from numbers import Integral
 
 from kerasmirror import activations, ops, random
@@ -70,14 +71,15 @@ class BaseCell(Layer):
     # Dropout
 
     def _mask(self, kind, like, rate):
-        if self._masks.get(kind) is None and rate > 0:
+        key = kind, threading.get_ident()  # others may be at another batch
+        if self._masks.get(key) is None and rate > 0:
             ones = ops.ones_like(like)
             count = getattr(self, "dropout_mask_count", None)
             masks = [
                 random.dropout(ones, rate, seed=self.seed_generator) for _ in range(count or 1)
             ]
-            self._masks[kind] = masks if count else masks[0]
-        return self._masks.get(kind)
+            self._masks[key] = masks if count else masks[0]
+        return self._masks.get(key)
 
     def get_dropout_mask(self, step_input):
         """The mask (or one for each gate) of a step's inputs, None without dropout."""
@@ -89,11 +91,11 @@ class BaseCell(Layer):
 
     def reset_dropout_mask(self):
         """Forget the inputs' mask."""
-        self._masks.pop("inputs", None)
+        self._masks.pop(("inputs", threading.get_ident()), None)
 
     def reset_recurrent_dropout_mask(self):
         """Forget the state's mask."""
-        self._masks.pop("state", None)
+        self._masks.pop(("state", threading.get_ident()), None)
 
     def _dropped(self, x, masks, rate, training):
         """`x` for each gate, with its mask where there is dropout; as it is without."""
