@@ -7,7 +7,9 @@
             y[i] = x[i] + x[i]
 
 A signature has one word for each argument: "f4*" is a pointer to float32 values, "i4" an int32
-number. Every name given with a list of types is replaced by each of them in turn. A pointer is
+number. Every name given with a list of types is replaced by each of them in turn, one given with
+a class of named tuples is one argument, whose fields a launch takes one after the other (`flat`):
+`int` ones are "i4", `Unsigned` ones "u4", others such tuples again. A pointer is
 indexed without bounds and without Python's negative indices, so that `x[i]` is one instruction.
 All are registered: the tests compile every kernel for every architecture and run it without a GPU.
 """
@@ -15,6 +17,7 @@ All are registered: the tests compile every kernel for every architecture and ru
 from __future__ import annotations
 
 import itertools
+from typing import NewType, get_type_hints
 
 import numpy as np
 from numba import cuda, types
@@ -38,6 +41,8 @@ _NUMBERS = {
 _BUDGETS = ("registers", "shared", "ffma", "stack", "doubles", "capability")
 # How a number lies in its eight bytes of the arguments' table.
 _FORMATS = {"f4": "f4x", "f8": "d", "i4": "i4x", "i8": "q", "u4": "I4x", "u8": "Q"}
+Unsigned = NewType("Unsigned", int)
+_FIELDS = {int: "i4", Unsigned: "u4"}  # of named tuples, by their annotations
 # Of an array's dtype: halves are words of two bytes, which kernels widen themselves (half.py).
 CODES = {np.dtype(code): code for code in _NUMBERS}
 CODES[np.dtype(bool)] = "u1"
@@ -45,19 +50,40 @@ CODES[np.dtype(np.float16)] = "u2"
 
 
 class Signature:
-    """The types of one compiled form of a kernel, `words` as in its declaration."""
+    """The types of one compiled form of a kernel.
 
-    def __init__(self, words):
-        self.words = words
-        self.key = tuple(word[:-1] for word in words if word.endswith("*"))
-        self.types = tuple(
-            types.CPointer(_NUMBERS[word[:-1]]) if word.endswith("*") else _NUMBERS[word]
-            for word in words
-        )
-        self.format = "<" + "".join("Q" if w.endswith("*") else _FORMATS[w] for w in words)
+    `parts` are the words of its declaration and classes of named tuples, `words` has theirs too.
+    """
+
+    def __init__(self, parts):
+        self.words = tuple(word for part in parts for word in _words_of(part))
+        self.key = tuple(word[:-1] for word in self.words if word.endswith("*"))
+        self.types = tuple(map(_type_of, parts))
+        self.format = "<" + "".join("Q" if w.endswith("*") else _FORMATS[w] for w in self.words)
 
     def __str__(self):
         return " ".join(self.words)
+
+
+def flat(record):
+    """The fields of a named tuple, and of those in it, one after the other."""
+    parts = (flat(field) if isinstance(field, tuple) else (field,) for field in record)
+    return tuple(itertools.chain.from_iterable(parts))
+
+
+def _fields_of(record):
+    kinds = get_type_hints(record)
+    return [_FIELDS.get(kinds[name], kinds[name]) for name in record._fields]
+
+
+def _words_of(part):
+    return (part,) if isinstance(part, str) else flat(map(_words_of, _fields_of(part)))
+
+
+def _type_of(part):
+    if not isinstance(part, str):
+        return types.NamedTuple(list(map(_type_of, _fields_of(part))), part)
+    return types.CPointer(_NUMBERS[part[:-1]]) if part.endswith("*") else _NUMBERS[part]
 
 
 class Kernel:
@@ -120,11 +146,13 @@ def inlined(function):
 
 def _expanded(template, names):
     used = [name for name in names if any(w.rstrip("*") == name for w in template.split())]
-    for choice in itertools.product(*(names[name].split() for name in used)):
+    kinds = [[n] if isinstance(n, type) else n.split() for n in (names[name] for name in used)]
+    for choice in itertools.product(*kinds):
         types_of = dict(zip(used, choice, strict=True))
         yield Signature(tuple(_settled(word, types_of) for word in template.split()))
 
 
 def _settled(word, types_of):
     base = word.rstrip("*")
-    return types_of.get(base, base) + word[len(base) :]
+    found = types_of.get(base, base)
+    return found + word[len(base) :] if isinstance(found, str) else found

@@ -15,133 +15,167 @@ from numba import cuda, int32
 
 from . import memory, random, reduce_kernels
 from .blocks import column_of, lane_of, plan, shared_like, step_of
-from .indices import grid_index, mul32, quotient, remainder
+from .indices import add32, grid_index
 from .kernel import inlined, kernel
-from .launch import blocks_for, launch
+from .lanes import add_at_place4, at_place4, four, larger4, place4, place_if4, times4, times_if4
+from .launch import launch
 from .philox import kept
-from .pool import (
-    SIZES,
-    inside,
-    is_plain,
-    owned,
-    pixel,
-    reached,
+from .pool_windows import (
+    forms,
+    next_reached,
+    number_in,
+    owned_at,
+    place_of,
+    reached_at,
+    run,
     side_by_side,
-    split,
-    window_numbers,
+    window_at,
 )
 
 __all__ = ["max_pool2d_places", "max_pool2d_places_grad_input"]
 
 NOWHERE = 0
+MOST = 255  # places that a byte tells apart beside it
 
 
-@inlined
-def _next(best, place, v, number):
-    """The larger of `best` and v, and its place."""
-    larger = v > best or (v != v and best == best)
-    return (v, number) if larger else (best, place)
+def largest_of(lanes):
+    """The function that gives (the largest values in a Window, their places' numbers)."""
+    load = lanes.load
 
+    @inlined
+    def step(best, place, x, at, number, p, v):
+        value = load(x, at, v.parts, p.left)
+        return larger4(value, best), place4(value, best, place, number)
 
-@kernel("T* T* u1* u4*" + SIZES + " i4 i4 i8 T", T="f4 f8", registers=64, traffic="4r w w - 4f")
-def _max_pool_places(
-    x, z, places, key, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left,
-    relu, drop, lowest, scale,
-):  # fmt: skip
-    i = grid_index()
-    if i < count:
-        rows, q, c = split(i, out_w, channels)
-        n, p = quotient(rows, out_h), remainder(rows, out_h)
-        h_start, first, last = inside(p, sh, top, r, height)
-        w_start, start, stop = inside(q, sw, left, s, width)
-        best = type(x[0])(-math.inf)
-        zero = type(best)(0)
-        place = NOWHERE
-        if first < last and start < stop:
-            place = (first - h_start) * s + start - w_start + 1
-        at = pixel(n, first, start, height, width, channels) + c
-        row = mul32(width, channels)
-        if is_plain(h_start, first, last, r) and is_plain(w_start, start, stop, s):
-            best, place = x[at], 1
-            best, place = _next(best, place, x[at + channels], 2)
-            at += row
-            best, place = _next(best, place, x[at], 3)
-            best, place = _next(best, place, x[at + channels], 4)
+    @inlined
+    def largest(x, w, p, v):
+        best = four(type(x[0])(-math.inf))
+        place = four(w.number if w.first < w.last and w.start < w.stop else int32(NOWHERE))
+        if w.plain:
+            below = add32(w.at, w.line)
+            best, place = step(best, place, x, w.at, 1, p, v)
+            best, place = step(best, place, x, add32(w.at, v.step), 2, p, v)
+            best, place = step(best, place, x, below, 3, p, v)
+            best, place = step(best, place, x, add32(below, v.step), 4, p, v)
         else:
-            for h in range(first, last):
-                to = at
-                number = (h - h_start) * s + start - w_start + 1
-                for _ in range(start, stop):
-                    best, place = _next(best, place, x[to], number)
-                    to += channels
-                    number += 1
-                at += row
-        alive = best > zero or relu == 0
-        if drop:
-            # Four threads make the same words: arithmetic is not what they wait for.
-            stays = kept(best, i, key, lowest)
-            best = best * scale if stays else zero
-            alive = alive and stays
-        z[i] = best
-        places[i] = place if alive else NOWHERE
+            at, number = w.at, w.number
+            for _ in range(w.first, w.last):
+                to, own = at, number
+                for _ in range(w.start, w.stop):
+                    best, place = step(best, place, x, to, own, p, v)
+                    to, own = add32(to, v.step), add32(own, 1)
+                at, number = add32(at, w.line), add32(number, v.columns)
+        return best, place
+
+    return largest
 
 
-@kernel("T* u1* T*" + SIZES + " T", T="f4 f8", registers=64, traffic="1/4r9 1/4r9 w 2f")
-def _max_pool_places_grad(
-    dz, places, dx, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left, scale
-):  # fmt: skip
-    i = grid_index()
-    if i < count:
-        rows, w, c = split(i, width, channels)
-        n, h = quotient(rows, height), remainder(rows, height)
-        p, p_last = reached(h, sh, top, r, out_h)
-        start, q_last = reached(w, sw, left, s, out_w)
-        total = type(dz[0])(0)
-        while p <= p_last:
-            at = pixel(n, p, start, out_h, out_w, channels) + c
-            number = (h - p * sh + top) * s + w - start * sw + left + 1
-            for _ in range(start, q_last + 1):
-                if places[at] == number:
-                    total += dz[at] * scale
-                at += channels
-                number -= sw
-            p += 1
-        dx[i] = total
+def put_of(lanes, chosen):
+    """The function that writes chosen(values, places, number) at each place of a Window.
 
+    Behind the window's end, in what it owns of x, the number is -1.
+    """
+    store = lanes.store
 
-@kernel("T* u1* T*" + SIZES + " T", T="f4 f8", registers=80, traffic="r r 4w 1f")
-def _max_pool_places_grad_apart(
-    dz, places, dx, count, height, width, channels, out_h, out_w, r, s, sh, sw, top, left, scale
-):  # fmt: skip
-    """The same where windows stand side by side: one thread has a window."""
-    i = grid_index()
-    if i < count:
-        rows, q, c = split(i, out_w, channels)
-        n, p = quotient(rows, out_h), remainder(rows, out_h)
-        first, last = owned(p, out_h, sh, top, height)
-        start, stop = owned(q, out_w, sw, left, width)
-        h_start, _, _ = inside(p, sh, top, r, height)
-        w_start, _, right = inside(q, sw, left, s, width)
-        place, value = int32(places[i]), dz[i] * scale
-        zero = type(value)(0)
-        at = pixel(n, first, start, height, width, channels) + c
-        row = mul32(width, channels)
-        if is_plain(h_start, first, last, r) and is_plain(w_start, start, stop, s):
-            dx[at] = value if place == 1 else zero
-            dx[at + channels] = value if place == 2 else zero
-            at += row
-            dx[at] = value if place == 3 else zero
-            dx[at + channels] = value if place == 4 else zero
+    @inlined
+    def put(dx, w, values, places, p, v):
+        if w.plain:
+            below = add32(w.at, w.line)
+            store(dx, w.at, v.parts, p.left, chosen(values, places, 1))
+            store(dx, add32(w.at, v.step), v.parts, p.left, chosen(values, places, 2))
+            store(dx, below, v.parts, p.left, chosen(values, places, 3))
+            store(dx, add32(below, v.step), v.parts, p.left, chosen(values, places, 4))
         else:
-            for h in range(first, last):
-                to = at
-                number = (h - h_start) * s + start - w_start + 1
-                for w in range(start, stop):
-                    # Behind the window's end in a row, numbers are those of the next row.
-                    dx[to] = value if number == place and w < right else zero
-                    number += 1
-                    to += channels
-                at += row
+            at, number = w.at, w.number
+            for h in range(w.first, w.last):
+                to, own = at, number
+                for c in range(w.start, w.stop):
+                    inside = h < w.bottom and c < w.right
+                    values_here = chosen(values, places, own if inside else -1)
+                    store(dx, to, v.parts, p.left, values_here)
+                    to, own = add32(to, v.step), add32(own, 1)
+                at, number = add32(at, w.line), add32(number, v.columns)
+
+    return put
+
+
+@forms("T* P* W", T="f4 f8", P="u1 i4", registers=64, traffic="4r w 4f")
+def _largest_places(lanes):
+    """The places of the largest values, int32 where a window has more than a byte tells apart."""
+    largest, store = largest_of(lanes), lanes.store
+
+    def places_alone(x, places, v):
+        i = grid_index()
+        if i < v.threads:
+            p = place_of(i, v)
+            _, place = largest(x, window_at(p, v), p, v)
+            store(places, p.to, v.parts, p.left, place)
+
+    return places_alone
+
+
+@forms("T* T* u1* u4* W i4 i4 i8 T", T="f4 f8", registers=80, traffic="4r w w - 4f")
+def _max_pool_places(lanes):
+    largest, store, index = largest_of(lanes), lanes.store, lanes.index
+
+    @inlined
+    def kept4(best, at, key, v, lowest):
+        a = kept(best[0], index(at, 0, v.parts), key, lowest)
+        b = kept(best[1], index(at, 1, v.parts), key, lowest)
+        c = kept(best[2], index(at, 2, v.parts), key, lowest)
+        return a, b, c, kept(best[3], index(at, 3, v.parts), key, lowest)
+
+    def max_pool_places(x, z, places, key, v, relu, drop, lowest, scale):
+        i = grid_index()
+        if i < v.threads:
+            p = place_of(i, v)
+            best, place = largest(x, window_at(p, v), p, v)
+            stays = four(True)
+            if drop != 0:
+                stays = kept4(best, p.to, key, v, lowest)
+            place = place_if4(place, best, stays, relu)
+            if drop != 0:
+                best = times_if4(best, stays, scale)
+            store(z, p.to, v.parts, p.left, best)
+            store(places, p.to, v.parts, p.left, place)
+
+    return max_pool_places
+
+
+@forms("T* P* T* W T", T="f4 f8", P="u1 i4", registers=80, traffic="1/4r9 1/4r9 w 2f")
+def _max_pool_places_grad(lanes):
+    load, store = lanes.load, lanes.store
+
+    def max_pool_places_grad(dz, places, dx, v, scale):
+        i = grid_index()
+        if i < v.threads:
+            p = place_of(i, v)
+            over = reached_at(p, v)
+            total = four(type(dz[0])(0))
+            h, w, at = over.first, over.start, over.at
+            while h <= over.last:
+                place, value = load(places, at, v.parts, p.left), load(dz, at, v.parts, p.left)
+                total = add_at_place4(total, value, place, number_in(h, w, p, v), scale)
+                h, w, at = next_reached(h, w, at, over, v)
+            store(dx, p.to, v.parts, p.left, total)
+
+    return max_pool_places_grad
+
+
+@forms("T* u1* T* W T", T="f4 f8", registers=80, traffic="r r 4w 1f")
+def _max_pool_places_grad_apart(lanes):
+    load, put = lanes.load, put_of(lanes, at_place4)
+
+    def max_pool_places_grad_apart(dz, places, dx, v, scale):
+        """The same where windows stand side by side: one thread has a window."""
+        i = grid_index()
+        if i < v.threads:
+            p = place_of(i, v)
+            values = times4(load(dz, p.to, v.parts, p.left), scale)
+            place = load(places, p.to, v.parts, p.left)
+            put(dx, owned_at(p, v), values, place, p, v)
+
+    return max_pool_places_grad_apart
 
 
 @kernel("T* u1* T* i4 i4 i4 i4 i4 T", T="f4 f8", registers=64, traffic="r r - 2f")
@@ -186,9 +220,8 @@ def max_pool2d_places(x, geometry, relu=False, seed_pair=None, rate=0.0):
         lowest, scale = random.dropout_numbers(x.dtype, rate)
     else:
         key = memory.empty((4,), np.uint32)  # not read
-    numbers = window_numbers(x.shape, geometry)
     flags = int(relu), int(rate > 0), lowest, scale
-    launch(_max_pool_places, blocks_for(z.size), x, z, places, key, z.size, *numbers, *flags)
+    run(_max_pool_places, x.shape, geometry, True, (x, z, places), (key,), flags)
     return z, places
 
 
@@ -197,14 +230,8 @@ def max_pool2d_places_grad_input(dz, places, x_shape, geometry, rate=0.0):
     x_shape = tuple(x_shape)
     if not dz.size:
         return memory.zeros(x_shape, dz.dtype), memory.zeros(x_shape[3:], dz.dtype)
-    dx = memory.empty(x_shape, dz.dtype)
     scale = 1.0 / (1.0 - rate)
-    numbers = window_numbers(x_shape, geometry)
-    if side_by_side(geometry):
-        chosen, count = _max_pool_places_grad_apart, dz.size
-    else:
-        chosen, count = _max_pool_places_grad, dx.size
-    launch(chosen, blocks_for(count), dz, places, dx, count, *numbers, scale)
+    dx = put_at_places(dz, places, x_shape, geometry, scale)
     channels = x_shape[3]
     by = plan(1, dz.size // channels, channels)
     sums = memory.empty((by.parts, channels), dz.dtype)
@@ -214,3 +241,22 @@ def max_pool2d_places_grad_input(dz, places, x_shape, geometry, rate=0.0):
         parts, sums = sums, memory.empty((1, channels), dz.dtype)
         launch(reduce_kernels.SUM, by.grid, parts, sums, *by.numbers, 1)
     return dx, sums.reshape(channels)
+
+
+def largest_places(x, geometry):
+    """The places of the largest values as uint8, or int32 where windows have more than 255."""
+    many = math.prod(geometry.window) > MOST
+    places = memory.empty(
+        (x.shape[0], *geometry.out_size, x.shape[3]), np.int32 if many else np.uint8
+    )
+    run(_largest_places, x.shape, geometry, True, (x, places))
+    return places
+
+
+def put_at_places(dz, places, x_shape, geometry, scale):
+    """dx: each dz, times `scale`, added at its place."""
+    dx = memory.empty(x_shape, dz.dtype)
+    apart = side_by_side(geometry)
+    chosen = _max_pool_places_grad_apart if apart else _max_pool_places_grad
+    run(chosen, x_shape, geometry, apart, (dz, places, dx), numbers=(scale,))
+    return dx

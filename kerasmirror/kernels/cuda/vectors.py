@@ -1,4 +1,4 @@
-"""Four neighbouring values in one load or store of 16 bytes (two for float64)."""
+"""Four neighbouring values in one load or store of 16 bytes (two for float64, 4 for bytes)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ def _place(context, builder, pointer_type, pointer, group, group_type):
     return builder.bitcast(address, vector.as_pointer()), vector
 
 
+def _alignment(pointer_type):
+    return min(ALIGNMENT, pointer_type.dtype.bitwidth // 2)
+
+
 @intrinsic
 def load4(typing_context, pointer, group):
     """The values 4 group .. 4 group + 3 behind a pointer that starts at 16 bytes."""
 
     def generate(context, builder, signature, arguments):
         place, _ = _place(context, builder, pointer, *arguments, group)
-        value = builder.load(place, align=ALIGNMENT)
+        value = builder.load(place, align=_alignment(pointer))
         lanes = [builder.extract_element(value, ir.IntType(32)(i)) for i in range(4)]
         return context.make_tuple(builder, signature.return_type, lanes)
 
@@ -48,7 +52,7 @@ def store4(typing_context, pointer, group, a, b, c, d):
         value = ir.Constant(vector, ir.Undefined)
         for i, lane in enumerate(arguments[2:]):
             value = builder.insert_element(value, lane, ir.IntType(32)(i))
-        builder.store(value, place, align=ALIGNMENT)
+        builder.store(value, place, align=_alignment(pointer))
         return context.get_dummy_value()
 
     return types.void(pointer, group, kind, kind, kind, kind), generate

@@ -18,6 +18,11 @@ GEOMETRIES = [
 ]
 
 
+# Channels in fours and not, of one type each, and of the other one for some of the geometries.
+FORMS = [(sizes, *form) for sizes in GEOMETRIES for form in ((5, "float32"), (8, "float64"))]
+FORMS += [(sizes, *form) for sizes in GEOMETRIES[1:4] for form in ((3, "float64"), (4, "float32"))]
+
+
 def _geometry(size, window, stride, padding):
     axes = [window_output(size[i], window[i], stride[i], 1, padding) for i in range(2)]
     return PoolGeometry(window, stride, (axes[0][1], axes[1][1]), (axes[0][0], axes[1][0]))
@@ -32,18 +37,16 @@ def _case(sizes, channels, dtype):
     return geometry, x, dy
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("sizes", GEOMETRIES)
-def test_max_pooling_and_its_gradient(same, cpu, dtype, sizes):
-    geometry, x, dy = _case(sizes, 5, dtype)
+@pytest.mark.parametrize(("sizes", "channels", "dtype"), FORMS)
+def test_max_pooling_and_its_gradient(same, cpu, sizes, channels, dtype):
+    geometry, x, dy = _case(sizes, channels, dtype)
     same("max_pool2d", x, geometry, exact=True)
     same("max_pool2d_grad_input", dy, x, cpu.max_pool2d(x, geometry), geometry, exact=True)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("sizes", GEOMETRIES)
-def test_average_pooling_and_its_gradient(same, dtype, sizes):
-    geometry, x, dy = _case(sizes, 3, dtype)
+@pytest.mark.parametrize(("sizes", "channels", "dtype"), FORMS)
+def test_average_pooling_and_its_gradient(same, sizes, channels, dtype):
+    geometry, x, dy = _case(sizes, channels, dtype)
     same("average_pool2d", x, geometry)
     same("average_pool2d_grad_input", dy, x.shape, geometry)
 
@@ -57,12 +60,10 @@ def test_nan_is_the_largest_value_and_takes_the_gradient(same, cpu):
     same("max_pool2d_places", x, geometry, exact=True)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("relu", [False, True])
-@pytest.mark.parametrize("rate", [0.0, 0.3])
-@pytest.mark.parametrize("sizes", GEOMETRIES)
-def test_max_pooling_that_keeps_places(same, cpu, dtype, relu, rate, sizes):
-    geometry, x, dz = _case(sizes, 5, dtype)
+@pytest.mark.parametrize(("relu", "rate"), [(False, 0.0), (True, 0.3)])
+@pytest.mark.parametrize(("sizes", "channels", "dtype"), FORMS)
+def test_max_pooling_that_keeps_places(same, cpu, sizes, channels, dtype, relu, rate):
+    geometry, x, dz = _case(sizes, channels, dtype)
     if relu:
         x = np.maximum(x, 0)
     same("max_pool2d_places", x, geometry, relu, (3, 4), rate, exact=True)
@@ -86,6 +87,19 @@ def test_a_window_that_begins_before_the_image(same, cpu):
     _, places = cpu.max_pool2d_places(x, geometry)
     same("max_pool2d_places", x, geometry, exact=True)
     same("max_pool2d_places_grad_input", dy, places, x.shape, geometry, exact=True)
+
+
+def test_windows_with_more_places_than_a_byte_tells_apart(same, cpu):
+    geometry, x, dy = _case(((18, 19), (16, 17), (1, 1), "valid"), 4, "float32")
+    same("max_pool2d_grad_input", dy, x, cpu.max_pool2d(x, geometry), geometry, exact=True)
+
+
+def test_channels_in_fours_that_do_not_begin_at_16_bytes(gpu, cpu):
+    geometry, x, _ = _case(GEOMETRIES[0], 4, "float32")
+    there = gpu.to_device(np.append(np.float32(0), x)).view_at(1, x.shape)
+    np.testing.assert_array_equal(
+        gpu.max_pool2d(there, geometry).to_host(), cpu.max_pool2d(x, geometry)
+    )
 
 
 def test_pooling_of_no_images(same):
