@@ -65,3 +65,73 @@ def test_a_recorded_graph_leaves_another_threads_work_out():
         np.testing.assert_array_equal(found[0], [0, 3, 6, 9])
         graph.run()
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(y), [0, 2, 4, 6])
+
+
+def test_of_two_threads_that_begin_to_record_one_does(monkeypatch):
+    with keras.device("gpu:0"):
+        k = devices.GPU.kernels
+        first, second = k.graph.Graph(), k.graph.Graph()
+        x = keras.ops.convert_to_tensor(np.arange(4, dtype="float32"))
+        keras.ops.add(x, x)
+        synchronize, waiting = type(first.device).synchronize, [True]
+
+        def record():
+            with second.recording():
+                raise AssertionError("two graphs at once")
+
+        def interrupted(device):
+            if waiting:
+                waiting.clear()
+                (error,) = together(record)
+                assert isinstance(error, k.graph.CannotRecord)
+            synchronize(device)
+
+        monkeypatch.setattr(type(first.device), "synchronize", interrupted)
+        with first.recording():
+            y = keras.ops.add(x, x)
+        assert not waiting and first.device.recorder is None
+        first.run()
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(y), [0, 2, 4, 6])
+
+
+def test_a_capture_that_does_not_begin_leaves_no_recorder(monkeypatch):
+    with keras.device("gpu:0"):
+        graph = devices.GPU.kernels.graph.Graph()
+
+        def fails(device):
+            raise RuntimeError("no capture")
+
+        monkeypatch.setattr(type(graph.device), "begin_capture", fails)
+        with pytest.raises(RuntimeError, match="no capture"), graph.recording():
+            pass
+        assert graph.device.recorder is None
+
+
+def test_two_threads_train_models_of_their_own():
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(16, 10)).astype("float32"), rng.integers(0, 3, 16)
+
+    def trained(units):
+        with keras.device("gpu:0"):
+            layers = [
+                keras.layers.Dense(
+                    n, activation, kernel_initializer=keras.initializers.HeNormal(seed=n)
+                )
+                for n, activation in ((units, "relu"), (3, "softmax"))
+            ]
+            model = keras.Sequential([keras.Input((10,)), *layers])
+            model.compile("sgd", "sparse_categorical_crossentropy")
+            for _ in range(6):
+                model.train_on_batch(x, y)
+            return model.get_weights()
+
+    expected = [trained(units) for units in (7, 12)]
+    found = {}
+
+    def train(units):
+        found[units] = trained(units)
+
+    assert together(lambda: train(7), lambda: train(12)) == []
+    for units, weights in zip((7, 12), expected, strict=True):
+        for a, b in zip(found[units], weights, strict=True):
+            np.testing.assert_array_equal(a, b)

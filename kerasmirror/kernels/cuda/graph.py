@@ -49,11 +49,16 @@ class Graph:
 
         Raises: CannotRecord. Nothing has run then.
         """
-        if self.device.recorder is not None:
-            raise CannotRecord("another graph is being recorded")
-        self.device.synchronize()
-        self.device.recorder = self
-        self.device.begin_capture()
+        with self.device.lock:
+            if self.device.recorder is not None:
+                raise CannotRecord("another graph is being recorded")
+            self.device.recorder = self
+        try:
+            self.device.synchronize()
+            self.device.begin_capture()
+        except BaseException:
+            self._stop()
+            raise
         try:
             yield self
         except BaseException:

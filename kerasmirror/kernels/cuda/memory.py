@@ -6,6 +6,7 @@ dies. That is safe without waiting: what reuses a block is launched behind what 
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import numpy as np
@@ -102,14 +103,15 @@ class Pool:
             return  # nothing can be waited for, and the driver waits
         self.device.synchronize()
         with self.device.lock:
-            for size, addresses in list(self.free.items()):
-                while addresses:
-                    self.device.free(addresses.pop())
-                    self.held -= size
+            for size, addresses in self.free.copy().items():
+                with contextlib.suppress(IndexError):  # another thread may take one meanwhile
+                    while True:
+                        self.device.free(addresses.pop())
+                        self.held -= size
 
     def free_bytes(self):
         """Bytes in free blocks."""
-        return sum(size * len(addresses) for size, addresses in list(self.free.items()))
+        return sum(size * len(addresses) for size, addresses in self.free.copy().items())
 
 
 def _readable(n_bytes):
@@ -125,10 +127,7 @@ _pools = {}
 
 def pool_of(on):
     """The pool of a device."""
-    pool = _pools.get(on)
-    if pool is None:
-        pool = _pools[on] = Pool(on)
-    return pool
+    return _pools.get(on) or _pools.setdefault(on, Pool(on))
 
 
 def empty(shape, dtype=np.float32):
@@ -181,8 +180,9 @@ def constant(value):
         if len(_constants) >= _MOST_CONSTANTS:
             _constants.clear()
         found = _constants[key] = _fresh(on, value)
-    if on.recorder is not None:
-        on.recorder.kept.append(found)
+    recorder = on.recorder
+    if recorder is not None:
+        recorder.kept.append(found)
     return found
 
 

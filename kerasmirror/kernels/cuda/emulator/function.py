@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import re
+import threading
 
 from . import lowered
 
@@ -13,6 +14,8 @@ _READY, _AT_WARP_BARRIER, _AT_BARRIER = 0, 1, 2
 
 # A `random.Random` that shuffles the order of threads, to find a barrier that is missing.
 shuffled_by = None
+
+_running = threading.RLock()  # the registers of a function are those of one launch
 
 
 class Function:
@@ -43,6 +46,10 @@ class Function:
 
         Raises: RuntimeError where threads of a block wait at different barriers.
         """
+        with _running:
+            self._run(grid, block, arguments)
+
+    def _run(self, grid, block, arguments):
         registers = self._registers
         registers[6:9] = block
         registers[9:12] = grid
