@@ -1,5 +1,6 @@
 """Fixtures of all tests, the table of tolerances, and what is skipped where Keras is missing."""
 
+import gc
 import importlib.util
 import os
 
@@ -18,6 +19,16 @@ TOLERANCES = {
     "float16": (2e-3, 1e-3),
     "bfloat16": (2e-2, 1e-2),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _only_new_objects_are_searched():
+    """Spare garbage collections what was there before: TensorFlow's half a million objects.
+
+    `clear_session` of both packages collects, in thousands of tests.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
