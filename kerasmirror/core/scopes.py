@@ -18,11 +18,18 @@ class _State(threading.local):
 _STATE = _State()
 
 
+def nothing():
+    """What a weak reference to nothing gives."""
+    return None
+
+
 class _Writes(threading.local):
     """Who is told before a variable is written to; the open StatelessScope; who waits for values.
 
     `uninitialized` holds weak references to variables that were made in a StatelessScope. `losses`
     is a list that takes each (layer, loss) of `Layer.add_loss`, where somebody wants to know.
+    `called` is a weak reference to the layer that this thread has called last (not from within
+    another's call), `added` has one to each layer that has added losses since, by its id, and them.
     """
 
     def __init__(self):
@@ -30,6 +37,8 @@ class _Writes(threading.local):
         self.stateless = None
         self.uninitialized = []
         self.losses = None
+        self.called = nothing
+        self.added = {}
 
 
 WRITES = _Writes()

@@ -9,6 +9,7 @@ place tells `scopes.WRITES.observer` before; the scope then makes that array its
 from __future__ import annotations
 
 import functools
+import weakref
 
 from kerasmirror._export import export, lookup
 from kerasmirror.core import scopes
@@ -202,12 +203,16 @@ def _end_lending(variable):
 # --- losses of layers -------------------------------------------------------------------------
 
 
+_NONE = scopes.nothing, ()
+
+
 def keep_losses(layer, losses):
     """Keep what `layer.add_loss` got in the open scope; False where none is open."""
     scope = scopes.WRITES.stateless
     if scopes.WRITES.losses is not None:
         scopes.WRITES.losses.extend([(layer, loss) for loss in losses])
     if scope is None:
+        _added_by(layer).extend(losses)
         return False
     if scope.collect_losses:
         for loss in losses:
@@ -216,12 +221,34 @@ def keep_losses(layer, losses):
     return True
 
 
-def losses_of(layer):
-    """The losses that `layer` has added: in the open scope, or in its last call."""
+def losses_of(layer, model=None):
+    """The losses that `layer` has added: in the open scope, or in its last call.
+
+    Where it was this thread that called `model` last, to which the layer belongs, in that call,
+    whatever others do meanwhile.
+    """
     scope = scopes.WRITES.stateless
     if scope is None:
+        if model is not None and scopes.WRITES.called() is model:
+            reference, losses = scopes.WRITES.added.get(id(layer), _NONE)
+            return losses if reference() is layer else ()
         return layer._losses
     return [loss for loss in scope.losses if scope._loss_owners.get(id(loss)) is layer]
+
+
+def begin_losses_of(layer):
+    """This thread calls the layer, and not from within another's call."""
+    if scopes.WRITES.stateless is None:
+        scopes.WRITES.called, scopes.WRITES.added = weakref.ref(layer), {}
+
+
+def _added_by(layer):
+    """The list of what the layer has added in the last call of this thread."""
+    reference, losses = scopes.WRITES.added.get(id(layer), _NONE)
+    if reference() is not layer:
+        losses = []
+        scopes.WRITES.added[id(layer)] = weakref.ref(layer), losses
+    return losses
 
 
 def forget_losses_of(layer):
@@ -238,7 +265,7 @@ def forget_losses_of(layer):
 def replace_loss(layer, loss, other):
     """Put `other` in the place of `loss`, which `layer` has added, in its list or in the scope."""
     scope = scopes.WRITES.stateless
-    losses = layer._losses if scope is None else scope.losses
-    losses[:] = [other if one is loss else one for one in losses]
+    for losses in (layer._losses, _added_by(layer)) if scope is None else (scope.losses,):
+        losses[:] = [other if one is loss else one for one in losses]
     if scope is not None and scope._loss_owners.pop(id(loss), None) is layer:
         scope._loss_owners[id(other)] = layer

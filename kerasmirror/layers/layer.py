@@ -14,7 +14,12 @@ from kerasmirror.core import dtype_policy, dtypes, scopes, tree
 from kerasmirror.core.names import auto_name
 from kerasmirror.core.node import Node, is_recording, keeps_history, placeholders_in, recording
 from kerasmirror.core.operation import Operation
-from kerasmirror.core.stateless import forget_losses_of, keep_losses, losses_of
+from kerasmirror.core.stateless import (
+    begin_losses_of,
+    forget_losses_of,
+    keep_losses,
+    losses_of,
+)
 from kerasmirror.core.symbolic import KerasTensor, any_symbolic, standardize_shape
 from kerasmirror.core.tensor import Tensor, get_keras_mask, set_keras_mask
 from kerasmirror.core.variable import Variable, in_earnest, trial
@@ -180,6 +185,7 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
         if opened:
             OPEN_CALLS.entry = self
             OPEN_CALLS.values = {}
+            begin_losses_of(self)
             self._clear_losses()
         before = OPEN_CALLS.values
         try:
@@ -454,16 +460,18 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
                     f"{type(self).__name__}.add_loss: `loss` must be a scalar tensor. "
                     f"Received: loss={one!r}"
                 )
-        if not keep_losses(self, losses):
+        if scopes.WRITES.stateless is None:
             # Of placeholders there is no loss; the call on tensors adds it.
-            self._losses.extend([one for one in losses if not isinstance(one, KerasTensor)])
+            losses = [one for one in losses if not isinstance(one, KerasTensor)]
+        if not keep_losses(self, losses):
+            self._losses.extend(losses)
 
     @property
     def losses(self):
         """Scalars from add_loss, activity and weight regularizers, sublayers' included."""
         found = []
         for layer in self._flatten_layers():
-            found.extend(losses_of(layer))
+            found.extend(losses_of(layer, self))
         for variable in self.trainable_weights:
             if variable.regularizer is not None:
                 found.append(variable.regularizer(variable))
@@ -474,6 +482,7 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
             forget_losses_of(self)
         elif self._losses:
             self._losses.clear()
+            scopes.WRITES.added.pop(id(self), None)
         for layer in self._layers:
             layer._clear_losses()
 

@@ -16,7 +16,7 @@ import numpy as np
 from kerasmirror import ops, random
 from kerasmirror._export import export
 from kerasmirror.autodiff.tape import GradientTape
-from kerasmirror.core import checks, config, tree
+from kerasmirror.core import checks, config, scopes, tree
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.tracking import CHANGES
 from kerasmirror.layers.core.input_layer import InputLayer
@@ -301,6 +301,7 @@ def _unchanged(model):
             np.copyto(variable.data, value)
         for layer, losses in layers:
             layer._losses[:] = losses
+        scopes.WRITES.called = scopes.nothing
         random._GLOBAL["generator"] = generator
         if generator is not None:
             np.copyto(generator.state.data, state)

@@ -153,3 +153,52 @@ def test_a_pass_whose_arena_was_left_runs_no_more(rng):
         now.leave(made.program.arena)
     assert made.run(now, [x]) is None and not made.program.arena.lock.locked()
     np.testing.assert_array_equal(model(x).numpy(), y)
+
+
+def test_penalties_of_a_step_are_those_of_its_own_batch(rng):
+    class Penalized(L.Layer):
+        meanwhile = staticmethod(lambda: None)
+
+        def call(self, x, training=False):
+            if training or x.shape[0] != 3:
+                self.add_loss(keras.ops.mean(x) * 0.1)
+            return x
+
+    class Last(L.Layer):
+        def call(self, x, training=False):
+            if training:
+                Penalized.meanwhile()
+            return x
+
+    def trained(meanwhile):
+        model = network(L.Dense(5, activity_regularizer="l2"), Penalized(), Last())
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        for _ in range(3):
+            Penalized.meanwhile = staticmethod(lambda: meanwhile(model))
+            model.train_on_batch(x, y)
+        losses = [float(loss) for loss in model.losses]
+        return losses, model.get_weights()
+
+    x, y = rng.normal(size=(8, 40)).astype("f"), rng.integers(0, 3, 8)
+    expected = trained(lambda model: None)
+    for n in (4, 3):
+        found = trained(lambda model, n=n: elsewhere(lambda: model(x[:n]).numpy()))
+        assert found[0] == expected[0] and len(found[0]) == 2
+        for a, b in zip(found[1], expected[1], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_losses_are_of_the_last_call_whoever_made_it(rng):
+    model = network(L.Dense(5, activity_regularizer="l2"))
+    x = rng.normal(size=(8, 40)).astype("f")
+    model(x)
+    (mine,) = [float(loss) for loss in model.losses]
+    other = network(L.Dense(5, activity_regularizer="l2"))
+    other(2 * x)
+    assert [float(loss) for loss in model.losses] == [mine]  # not of this thread's last call
+    (its,) = elsewhere(lambda: (model(x[:2]), [float(loss) for loss in model.losses])[1])
+    assert [float(loss) for loss in model.losses] == [its] != [mine]
+    model(x)
+    assert [float(loss) for loss in model.losses] == [mine]
+    model._clear_losses()
+    assert model.losses == []
