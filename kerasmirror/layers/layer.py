@@ -23,7 +23,7 @@ from kerasmirror.core.stateless import (
 from kerasmirror.core.symbolic import KerasTensor, any_symbolic, standardize_shape
 from kerasmirror.core.tensor import Tensor, get_keras_mask, set_keras_mask
 from kerasmirror.core.variable import Variable, in_earnest, trial
-from kerasmirror.layers import call_spec
+from kerasmirror.layers import call_spec, unknown_sizes
 from kerasmirror.layers.building import alone_at
 from kerasmirror.layers.call_spec import OPEN_CALLS, CallSignature
 from kerasmirror.layers.input_spec import check_inputs
@@ -354,7 +354,7 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
         kwargs_of_call = {k: as_placeholder(v) for k, v in kwargs.items()}
         try:
             with scopes.SymbolicScope(), trial():
-                self.call(*as_placeholder(args), **kwargs_of_call)
+                unknown_sizes.outputs_of(self, as_placeholder(args), kwargs_of_call)
         except Exception:
             # A call that reads values cannot run on placeholders; the real call will build.
             if any_symbolic(args) or any_symbolic(kwargs):
@@ -438,7 +438,7 @@ class Layer(LayerQuantization, LayerState, StatelessCall, Operation):
             shape = function(**call_spec.shapes_for(function, shapes, type(self).__name__))
             return _placeholders(shape, self.compute_dtype)
         with scopes.SymbolicScope(), trial():
-            outputs = self.call(*args, **kwargs)
+            outputs = unknown_sizes.outputs_of(self, args, kwargs)
         return tree.map_structure(_placeholder_of, outputs)
 
     def symbolic_call(self, *args, **kwargs):

@@ -11,6 +11,7 @@ from kerasmirror.core.safe_mode import in_safe_mode
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.layers.layer import Layer
 from kerasmirror.layers.layer_config import config_of
+from kerasmirror.layers.unknown_sizes import outputs_of
 
 
 @export("layers.Lambda")
@@ -62,7 +63,7 @@ class Lambda(Layer):
 
     def compute_output_spec(self, inputs, mask=None, training=None):
         if self._output_shape is None:
-            return self.call(inputs, mask=mask, training=training)
+            return outputs_of(self, (inputs,), {"mask": mask, "training": training})
         shape = tree.map_structure(lambda x: tuple(x.shape), inputs)
         return _map_shapes(
             lambda size: KerasTensor(size, self.compute_dtype), self.compute_output_shape(shape)

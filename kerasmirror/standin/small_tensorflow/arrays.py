@@ -99,6 +99,8 @@ def eye(num_rows, num_columns=None, dtype="float32", name=None):
 def range(start, limit=None, delta=1, dtype=None, name="range"):
     if limit is None:
         start, limit = 0, start
+    if limit is None:
+        raise ValueError("tf.range: `limit` must be a number. Received: limit=None")
     return ops.arange(_plain(start), _plain(limit), _plain(delta), dtype)
 
 
