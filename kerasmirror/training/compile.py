@@ -213,6 +213,7 @@ class CompileLoss:
         self.losses = []
         self.parts = None  # instead of `losses`, where they were given in a nest of their own
         self.metrics = []
+        self._trackers = ()  # the metrics in the order of `losses`
         # A wrong name is told at compile time, not after the data has been read.
         for leaf in tree.flatten(loss):
             if isinstance(leaf, str) and leaf.lower() not in ("crossentropy", "ce"):
@@ -249,8 +250,17 @@ class CompileLoss:
             names = names_of_outputs(y_pred, self.output_names)
             if names is None or len(names) != len(self.losses):
                 names = [loss and loss.name for loss in self.losses]
-            self.metrics = [metrics_module.Mean(name=f"{names[i]}_loss") for i in used]
+            self._trackers = [metrics_module.Mean(name=f"{names[i]}_loss") for i in used]
+            self.metrics = self._in_order_given(y_pred, [names[i] for i in used])
         self.built = True
+
+    def _in_order_given(self, y_pred, names):
+        """The trackers as they are reported: outputs of a dict in the order of a dict of losses."""
+        order = list(self.given) if isinstance(self.given, dict) else []
+        if not (isinstance(y_pred, dict) and set(names) <= set(order)):
+            return self._trackers
+        by_place = sorted(zip(names, self._trackers, strict=True), key=lambda x: order.index(x[0]))
+        return [tracker for _, tracker in by_place]
 
     def _build_parts(self, y_true, y_pred):
         """Settle on losses that were given in a nest of their own."""
@@ -294,12 +304,12 @@ class CompileLoss:
         flat_true = outputs_like(y_true, y_pred, self.output_names, self.losses)
         flat_weight = _weights_like(sample_weight, y_pred, self.output_names)
         total = None
-        trackers = iter(self.metrics or [])
+        trackers = iter(self._trackers)
         for i, loss in enumerate(self.losses):
             if loss is None:
                 continue
             value = self._loss_of(i, flat_true[i], flat_pred[i], flat_weight[i])
-            if self.metrics:
+            if self._trackers:
                 # Batches count alike, whatever their size: so they do in Keras's graphs.
                 next(trackers).update_state(value)
             value = self._weighted(i, value)

@@ -70,7 +70,7 @@ class Loops:
                 validation_batch_size = batch_size
             validation = self._validation(validation_data, validation_batch_size, validation_steps)
             _should_evaluate(0, validation_freq)
-        self._prepare(batches_of_epoch.peek())
+        self._prepare(batches_of_epoch.peek(), "train_step")
         ahead.announce(self, batches_of_epoch.peek())
         callbacks = self._callbacks(callbacks, verbose, epochs, batches_of_epoch, history=True)
         step = self._step_of("train", batches_of_epoch.pack)
@@ -145,7 +145,7 @@ class Loops:
             steps_per_execution=self.steps_per_execution,
             steps_name="steps",
         )
-        self._prepare(data.peek())
+        self._prepare(data.peek(), "test_step")
         callbacks = self._callbacks(callbacks, verbose, 1, data)
         logs = self._evaluate(data, callbacks)
         self._programs.release_if_large()
@@ -205,7 +205,7 @@ class Loops:
             y = array_data.to_arrays(y, "y")
             sample_weight = batches.class_weights_to_sample_weights(y, class_weight)
         data = one_batch(x, y, sample_weight)
-        self._prepare(data)
+        self._prepare(data, "train_step")
         self.reset_metrics()
         return self._results_of_batch(self._run_train_step([data], _as_it_is), return_dict)
 
@@ -213,7 +213,7 @@ class Loops:
         """The loss and metrics of one batch."""
         self._require_compiled("test_on_batch")
         data = one_batch(x, y, sample_weight)
-        self._prepare(data)
+        self._prepare(data, "test_step")
         self.reset_metrics()
         return self._results_of_batch(self.test_step(as_tensors(data)), return_dict)
 
@@ -332,11 +332,11 @@ class Loops:
 
 
 def _flat(logs):
-    """Plain results by name; those of a dict (the compiled metrics' as one) by their own names."""
+    """Plain results sorted by name; a dict's (the compiled metrics') by their own, at its place."""
     flat = {}
-    for name, value in logs.items():
+    for name, value in sorted(logs.items()):
         value = plain(value)
-        flat.update(value if isinstance(value, dict) else {name: value})
+        flat.update(_flat(value) if isinstance(value, dict) else {name: value})
     return flat
 
 

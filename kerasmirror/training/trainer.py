@@ -175,9 +175,14 @@ class Trainer(Loops, Steps):
             (layer, layer.trainable) for layer in self._flatten_layers()
         )
 
-    def _prepare(self, data):
-        """Build the model, from a batch's shapes, and the optimizer, where they are not built."""
-        if not self.built and self._has_call():  # else `train_step` calls the layers itself
+    def _prepare(self, data, step):
+        """Build the model, from a batch's shapes, and the optimizer, where they are not built.
+
+        `step` is the name of the method that runs: one of the user's own may call the layers
+        itself, or this model with something else than the first part of a batch.
+        """
+        own = getattr(type(self), step) is not getattr(Trainer, step)
+        if not self.built and not own and self._has_call():
             self(tree.map_structure(placeholder, data[0]), training=False)
         if self.optimizer is not None and self.built and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
@@ -187,7 +192,7 @@ class Trainer(Loops, Steps):
         if data_batch is None:
             data_batch = next(iter(iterator))[2][0]
         x, y, _ = batches.unpack(data_batch)
-        self._prepare((x,))
+        self._prepare((x,), "train_step")
         y_pred = self(tree.map_structure(placeholder, x), training=False)
         targets = tree.map_structure(placeholder, y)
         for part in (self._compile_loss, self._compile_metrics):
