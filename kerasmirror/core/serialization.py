@@ -329,7 +329,7 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True, **kwar
         }
     class_name, inner = config["class_name"], config["config"]
     if not isinstance(class_name, str):
-        raise _Told(
+        raise _told(
             "keras.saving.deserialize_keras_object: `class_name` must be a string. "
             f"Received: class_name={class_name!r}"
         )
@@ -352,7 +352,7 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True, **kwar
     if inspect.isfunction(cls):
         return cls
     if not hasattr(cls, "from_config"):
-        raise _Told(
+        raise _told(
             f"keras: Unable to reconstruct an instance of {class_name!r}, as the class has no "
             "`from_config()`."
         )
@@ -367,8 +367,11 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True, **kwar
     return instance
 
 
-class _Told(TypeError):
-    """Why something cannot be loaded, in words that need no more around them."""
+def _told(why):
+    """A TypeError that says why something cannot be loaded, and needs no more words around it."""
+    error = TypeError(why)
+    error.is_told = True
+    return error
 
 
 def _lambda(inner, safe_mode):
@@ -388,10 +391,10 @@ def _lambda(inner, safe_mode):
 def _made_of(cls, inner, config):
     try:
         instance = cls.from_config({} if inner is None else inner)
-    except _Told:
-        raise
     except TypeError as error:
-        raise _Told(
+        if getattr(error, "is_told", False):
+            raise
+        raise _told(
             f"{error} (from the config of {cls.__name__}: make sure that objects, such as layers, "
             "that its `get_config()` returns are explicitly deserialized in its `from_config()`)"
         ) from error
@@ -515,7 +518,7 @@ def find_symbol(name, module, config, custom_objects=None, module_objects=None):
     for symbol, saved_module in _SAVED_AS.items():
         if (module, name) == (saved_module, symbol.__name__):
             return symbol
-    raise _Told(
+    raise _told(
         f"keras: cannot find {name!r} (module {module!r}). Only public names of Keras and your own "
         "registered classes can be loaded; pass yours as "
         "`custom_objects={'Name': Name}` or register it with "

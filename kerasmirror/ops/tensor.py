@@ -64,12 +64,20 @@ def to_array(x, dtype=None):
         return np.array(x, dtypes.numpy_dtype(dtype or _python_dtype(x)))
     else:
         array = np.asarray(x)
+        if array.dtype.kind == "O":
+            _refuse_none(array)
         if not hasattr(x, "dtype") and not hasattr(_first_leaf(x), "dtype"):
             dtype = dtype or _python_dtype(array)
     if dtype is not None:
         return array.astype(dtypes.numpy_dtype(dtype), copy=False)
     dtypes.standardize_dtype(array.dtype)  # refuses what is not a dtype of tensors
     return array
+
+
+def _refuse_none(array):
+    if any(value is None for value in array.flat):
+        place = "" if array.ndim == 0 else f" among the values of an array of shape {array.shape}"
+        raise ValueError(f"keras: None cannot become a tensor. Received: None{place}")
 
 
 def _python_dtype(value):

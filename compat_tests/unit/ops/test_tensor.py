@@ -337,3 +337,15 @@ def test_placeholders_and_tensors_have_their_mask_under_keras_name():
 def test_argpartition_says_what_is_wrong(arguments, text):
     with pytest.raises(ValueError, match=f"keras.ops.argpartition: {text}"):
         ops.argpartition(np.zeros((2, 3)), *arguments)
+
+
+@pytest.mark.parametrize("value", [None, [1.0, None], [[None], [2]]])
+def test_none_is_no_tensor(value):
+    for make in (
+        ops.convert_to_tensor,
+        ops.sum,
+        lambda x: ops.add(x, 1),
+        lambda x: ops.cast(x, "float32"),
+    ):
+        with pytest.raises(ValueError, match="None cannot become a tensor"):
+            make(value)
