@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import peers
 from peers import OURS
+from readme import markers, write
 
 from kerasmirror.commands import machine
 
-BEGIN = "<!-- timing table: written by scripts/bench_vs_tensorflow.py -->"
-END = "<!-- end of timing table -->"
+BEGIN, END = markers("timing", "bench_vs_tensorflow.py")
 
 
 class Metric(NamedTuple):
@@ -296,14 +296,8 @@ def readme_part(results):
     return "\n".join(parts)
 
 
-def write_readme(results, readme):
+def write_readme(results, path):
     """Replace what stands between README's markers."""
     if "tensorflow" not in others(results[0]):
         sys.exit("--write: README's table compares with TensorFlow, which was not measured")
-    text = readme.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        sys.exit(f"--write: {readme.name} must have the lines {BEGIN} and {END}")
-    before, rest = text.split(BEGIN)
-    after = rest[rest.index(END) :]
-    readme.write_text(f"{before}{BEGIN}\n{readme_part(results)}{after}", encoding="utf-8")
-    print(f"{readme.name}: table written")
+    write("timing", "bench_vs_tensorflow.py", readme_part(results), path)

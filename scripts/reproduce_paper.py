@@ -1,16 +1,19 @@
 """Train the paper's networks in both packages and write its three tables beside its own figures.
 
 python scripts/reproduce_paper.py [--rows mnist:1,cifar:3-7] [--epochs N] [--splits N]
-                                  [--folder experiments] [--out FOLDER]
+                                  [--folder experiments] [--out FOLDER] [--write]
 
 Each experiment leaves a record in the folder and is not run again while that is there, so a run
 that was stopped goes on where it was. Olivetti is the mean over its splits. With matplotlib, the
 accuracies of both packages and of the paper are drawn, and the loss curves laid over each other.
+--write puts the accuracies into README.md.
 """
 
 import argparse
 import sys
 from pathlib import Path
+
+import readme
 
 from kerasmirror.experiments import Experiment, paper, read_record, run_experiment, table
 from kerasmirror.experiments import data as data_sets
@@ -86,6 +89,30 @@ def tables(lines):
     return "\n".join(parts)
 
 
+def accuracies(lines, records):
+    """README's table: accuracy on test data of both sides, and what the paper has for Keras."""
+    rows = [
+        "| network of the paper | kerasmirror | Keras | difference | Keras in the paper |",
+        "|---|---|---|---|---|",
+    ]
+    for row, line in lines:
+        if line.keras is None or line.kerasmirror is None:
+            continue
+        name, _, number = row.partition(":")
+        ours, theirs = (side["test_accuracy"] for side in (line.kerasmirror, line.keras))
+        made = records[row][0].experiment
+        runs = f", mean of {len(records[row])} splits" if len(records[row]) > 1 else ""
+        rows.append(
+            f"| `{row}`, {made.epochs} epochs{runs} | {ours:.2%} | {theirs:.2%} | "
+            f"{100 * (ours - theirs):+.2f} | {paper.KERAS_ACCURACY[name][int(number) - 1]:.2%} |"
+        )
+    seeds = sorted({record.experiment.seed for own in records.values() for record in own})
+    return (
+        "Accuracy on test data, both sides from the same weights and seed "
+        f"({', '.join(map(str, seeds))}), differences in percentage points:\n\n"
+    ) + "\n".join(rows)
+
+
 def draw(lines, records, folder):
     """accuracy.png, and loss_ROW.png for each row; nothing without matplotlib."""
     if pyplot is None:
@@ -129,6 +156,7 @@ def main(arguments=None):
     parser.add_argument("--only", choices=SIDES, help="run one package only")
     parser.add_argument("--folder", default="experiments", help="where records are kept")
     parser.add_argument("--out", default="experiments", help="where tables and pictures go")
+    parser.add_argument("--write", action="store_true", help="put the table into README.md")
     options = parser.parse_args(arguments)
     try:
         plan = {
@@ -148,6 +176,8 @@ def main(arguments=None):
             # After each row: what is done is there if the run is stopped.
             (out / "tables.md").write_text(tables(lines))
     print(tables(lines))
+    if options.write:
+        readme.write("accuracy", "reproduce_paper.py", accuracies(lines, records))
     draw(lines, records, out)
     return 0
 

@@ -269,6 +269,32 @@ def test_the_papers_tables_are_written_and_runs_are_not_repeated(
         assert (in_folder / "experiments" / "loss_mnist_1.png").stat().st_size > 1000
 
 
+def test_readme_gets_the_accuracies_of_rows_that_ran_on_both_sides(
+    reproduce, in_folder, monkeypatch, capsys
+):
+    begin, end = reproduce.readme.markers("accuracy", "reproduce_paper.py")
+    page = in_folder / "page.md"
+    page.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    monkeypatch.setattr(reproduce.readme.write, "__defaults__", (page,))
+    accuracy = {"keras": 0.5, "kerasmirror": 0.6225}
+    for split in (0, 1):
+        experiment = Experiment(**reproduce.paper.experiment_of("olivetti:2"), split=split)
+        results = {
+            side: {
+                **dict.fromkeys(("parameters", "fit_seconds", "test_loss"), 1),
+                "test_accuracy": value + 0.01 * split,
+                "history": {"loss": [1.0]},
+            }
+            for side, value in accuracy.items()
+        }
+        Record(experiment, results, {}, "").write("experiments")
+    assert reproduce.main(["--rows", "olivetti:2", "--splits", "2", "--write"]) == 0
+    text = page.read_text()
+    assert text.startswith(f"before\n{begin}\nAccuracy on test data") and "old" not in text
+    row = "| `olivetti:2`, 100 epochs, mean of 2 splits | 62.75% | 50.50% | +12.25 | 95.50% |"
+    assert text.endswith(f"\n{row}\n{end}\nafter\n")
+
+
 def test_a_folder_without_records_and_one_that_is_not_there_are_told(in_folder, capsys):
     assert main(["experiment", "--list"]) == 2
     message = "experiment: --folder must be a folder with records. Received: experiments\n"
