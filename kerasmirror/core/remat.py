@@ -56,16 +56,13 @@ class RematScope:
         self.mode = checks.one_of(mode, _MODES, "mode", owner="keras.RematScope")
         self.output_size_threshold = output_size_threshold
         self.layer_names = layer_names or []
-        self._entered = 0
 
     def __enter__(self):
         _OPEN.scopes.append(self)
-        self._entered += 1
         return self
 
     def __exit__(self, *args, **kwargs):
-        if self._entered:
-            self._entered -= 1
+        if _OPEN.scopes and _OPEN.scopes[-1] is self:
             _OPEN.scopes.pop()
 
 

@@ -1,6 +1,7 @@
 """What one thread sets, names, counts or lends is no other thread's."""
 
 import copy
+import os
 import pickle
 import sys
 import threading
@@ -12,7 +13,8 @@ import pytest
 import kerasmirror as keras
 from kerasmirror import autodiff, random
 from kerasmirror.autodiff import tape
-from kerasmirror.core import safe_mode, scopes
+from kerasmirror.core import remat, safe_mode, scopes, seeds
+from kerasmirror.kernels.cpu import machine_code
 from kerasmirror.models import fusion
 
 
@@ -231,13 +233,20 @@ def test_the_global_generator_may_be_forgotten_by_another_thread(monkeypatch):
     assert isinstance(random.global_seed_generator(), made)
 
 
-@pytest.mark.parametrize("paused", [autodiff.no_grad, lambda: keras.name_scope("scope")])
-def test_threads_may_share_a_context(paused):
-    context = paused()
+CONTEXTS = {
+    "no_grad": autodiff.no_grad,
+    "name_scope": lambda: keras.name_scope("scope"),
+    "RematScope": keras.RematScope,
+}
+
+
+@pytest.mark.parametrize("name", CONTEXTS)
+def test_threads_may_share_a_context(name):
+    context = CONTEXTS[name]()
     state = []
 
     def now():
-        return tape.ACTIVE.tape, scopes.current_path()
+        return tape.ACTIVE.tape, scopes.current_path(), remat.get_current_remat_mode()
 
     def first(turn):
         with keras.name_scope("a"), autodiff.GradientTape():
@@ -457,3 +466,40 @@ def test_what_was_found_of_layers_that_change_meanwhile_is_looked_for_again():
     assert len(found) == 2  # the first search was disturbed
     layer.size = 7
     assert plan.parts(layer) == 7
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_process_can_draw_whatever_other_threads_were_doing():
+    held, done = threading.Event(), threading.Event()
+
+    def draws():
+        with seeds.drawing:
+            held.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=draws)
+    thread.start()
+    held.wait(30)
+    child = os.fork()
+    if not child:
+        free = seeds.drawing.acquire(timeout=5)
+        os._exit(0 if free else 1)
+    _, status = os.waitpid(child, 0)
+    done.set()
+    thread.join()
+    assert status == 0
+
+
+def test_two_functions_of_machine_code_made_at_once_are_not_confused(monkeypatch):
+    class Methods(list):
+        def append(self, method):
+            super().append(method)
+            if method.name == b"first":  # as if another thread came in between
+                found.append(machine_code.python_function(0, "second"))
+
+    found, methods = [], Methods()
+    monkeypatch.setattr(machine_code, "_methods", methods)
+    first = machine_code.python_function(0, "first")
+    assert [first.__name__, found[0].__name__] == ["first", "second"]
+    monkeypatch.undo()
+    machine_code._methods.extend(methods)  # Python keeps pointers to them
