@@ -68,7 +68,10 @@ def rows_of(forms, say=lambda text: None):
 def shown(kernel):
     """The form of a kernel that the page is about, or None where it is for float64 alone."""
     forms = [s for s in kernel.signatures.values() if s.key[0] != "f8"]
-    return min(forms, key=lambda s: s.key[0] not in ("f4", "u4"), default=None)
+    return min(forms, key=lambda s: (s.key[0] not in _FOUR, not _FOUR & set(s.key)), default=None)
+
+
+_FOUR = {"f4", "u4"}
 
 
 HEADINGS = (

@@ -16,7 +16,7 @@ from .. import scalar
 from ..cpu.elementwise import UFUNCS
 from .indices import add32, grid_index, mul32
 from .kernel import Kernel, inlined, kernel
-from .strided import offset, places
+from .strided import Axes, Steps, offset, places
 from .traffic import operations_of
 
 __all__ = []
@@ -54,10 +54,10 @@ def {name}({xs}, y{singles}, n):
 {stores}
 """
 _BROADCAST = """\
-def {name}_broadcast({xs}, y{singles}, n, deep, d1, d2, d3, {strides}):
+def {name}_broadcast({xs}, y{singles}, n, axes, {strides}):
     i = grid_index()
     if i < n:
-        at = places(i, deep, d1, d2, d3)
+        at = places(i, axes)
 {loads}
         y[i] = formula({values})
 """
@@ -156,14 +156,13 @@ def make_kernels(form, formula):
     made = _compiled(flat, form, formula, "")
     if arrays == 1:
         return Kernels(made, None)
-    strides = [f"s{j}{axis}" for j in range(arrays) for axis in range(4)]
     broadcast = _BROADCAST.format(
-        strides=", ".join(strides),
+        strides=", ".join(f"s{j}" for j in range(arrays)),
         loads="\n".join(_broadcast_load(j, j in form.singles) for j in range(arrays)),
         values=", ".join(f"a{j}" for j in range(arrays)) + parameters,
         **shared,
     )
-    return Kernels(made, _compiled(broadcast, form, formula, " i4" * (4 + len(strides))))
+    return Kernels(made, _compiled(broadcast, form, formula, " A" + " S" * arrays))
 
 
 def _flat_loads(j, may_be_single):
@@ -186,8 +185,7 @@ def _flat_store(k, arrays, parameters):
 
 
 def _broadcast_load(j, may_be_single):
-    strides = ", ".join(f"s{j}{axis}" for axis in range(4))
-    load = f"x{j}[offset(at, {strides})]"
+    load = f"x{j}[offset(at, s{j})]"
     if may_be_single:
         load = f"v{j} if given & {1 << j} else {load}"
     return f"        a{j} = {load}"
@@ -205,6 +203,8 @@ def _compiled(source, form, formula, plan):
         templates.append(" ".join([*pointers, *singles, *[number] * form.numbers, "i4"]) + plan)
     budget = {"stack": 32, "doubles": 3 * PER_THREAD} if form.name in _PERIODIC else {}
     name = f"_map_{form.name}" + ("_broadcast" if plan else "")
+    if plan:
+        budget.update(A=Axes, S=Steps)
     traffic = f"{'r ' * len(form.words)}w {operations_of(formula.py_func)}f"
     return kernel(*templates, block=_BLOCK, traffic=traffic, **budget)(scope[name])
 

@@ -14,10 +14,11 @@ from .. import scalar
 from . import elementwise, memory, movement, runs, strided
 from .array import DeviceArray
 from .casting import as_dtype, cast
-from .indices import add32, grid_index, mul32, quotient
+from .indices import add32, grid_index, split32, wrapped
 from .kernel import kernel
 from .keys import part_of
 from .launch import blocks_for, launch
+from .rows import Rows, place_in, place_of_row, row_and_column, rows
 
 __all__ = ["add_at", "get_at", "put_along_axis_add", "set_at", "take_along_axis"]
 
@@ -154,19 +155,12 @@ def _is_whole(y, part):
 # --- along an axis --------------------------------------------------------------------------
 
 
-@kernel("T* I* T* i4 i4 i4 i4", T="u1 u2 u4 u8", I="i4 i8", traffic="r r w 0f")
-def _take_along(x, indices, y, size, n, count, inner):
+@kernel("T* I* T* R", T="u1 u2 u4 u8", I="i4 i8", R=Rows, traffic="r r w 0f")
+def _take_along(x, indices, y, r):
     i = grid_index()
-    if i < size:
-        row = quotient(i, inner)
-        outer = quotient(row, count)
-        at = indices[i]
-        if at < 0:
-            at += n
-        if at < 0 or at >= n:
-            at = (at % n + n) % n
-        place = add32(mul32(outer, n), at)
-        y[i] = x[add32(mul32(place, inner), add32(i, mul32(row, -inner)))]
+    if i < r.size:
+        outer, _, c = row_and_column(i, r)
+        y[i] = x[place_in(outer, wrapped(indices[i], r.n, r.by_n), c, r)]
 
 
 def take_along_axis(x, indices, axis):
@@ -177,9 +171,9 @@ def take_along_axis(x, indices, axis):
     inner = math.prod(x.shape[axis + 1 :])
     if y.size and not x.size:
         raise movement.nothing_there(axis)
-    sizes = y.size, x.shape[axis], indices.shape[axis], inner
+    r = rows(y.size, x.shape[axis], indices.shape[axis], inner)
     words = strided.words
-    launch(_take_along, blocks_for(y.size), words(x), indices, words(y), *sizes)
+    launch(_take_along, blocks_for(y.size), words(x), indices, words(y), *r)
     return y
 
 
@@ -197,25 +191,18 @@ def _without(shape, axis):
     return (*shape[:axis], 1, *shape[axis + 1 :])
 
 
-@kernel("I* T* T* i4 i4 i4 i4", T="f4 f8 i4 i8", I="i4 i8", traffic="r r w 1f")
-def _add_along(indices, values, y, columns, n, count, inner):
+@kernel("I* T* T* R", T="f4 f8 i4 i8", I="i4 i8", R=Rows, traffic="r r w 1f")
+def _add_along(indices, values, y, r):
     # One thread owns a column of y, and adds in the order of the indices.
     i = grid_index()
-    if i < columns:
-        outer = quotient(i, inner)
-        c = add32(i, mul32(outer, -inner))
-        source = add32(mul32(mul32(outer, count), inner), c)
-        target = add32(mul32(mul32(outer, n), inner), c)
+    if i < r.size:
+        outer, c = split32(i, r.inner, r.by_inner)
+        source = place_of_row(outer, 0, c, r)
         k = 0
-        while k < count:
-            at = indices[source]
-            if at < 0:
-                at += n
-            if at < 0 or at >= n:
-                at = (at % n + n) % n
-            place = add32(target, mul32(at, inner))
+        while k < r.count:
+            place = place_in(outer, wrapped(indices[source], r.n, r.by_n), c, r)
             y[place] = y[place] + values[source]
-            source = add32(source, inner)
+            source = add32(source, r.inner)
             k += 1
 
 
@@ -234,8 +221,8 @@ def put_along_axis_add(shape, indices, values, axis):
         raise movement.nothing_there(axis)
     inner = math.prod(y.shape[axis + 1 :])
     columns = y.size // max(1, y.shape[axis])
-    sizes = columns, y.shape[axis], indices.shape[axis], inner
-    launch(_add_along, blocks_for(columns), indices, values, y, *sizes)
+    r = rows(columns, y.shape[axis], indices.shape[axis], inner)
+    launch(_add_along, blocks_for(columns), indices, values, y, *r)
     return y
 
 

@@ -69,11 +69,53 @@ def divided(typing_context, n, by):
 
     def generate(context, builder, signature, arguments):
         number = context.cast(builder, arguments[0], n, types.int32)
-        factor, shift = (builder.extract_value(arguments[1], i) for i in range(2))
-        product = builder.mul(builder.zext(number, _i64), builder.zext(factor, _i64))
-        return builder.trunc(builder.lshr(product, builder.zext(shift, _i64)), _i32)
+        return _quotient(builder, number, arguments[1])
 
     return types.int32(n, by), generate
+
+
+def _quotient(builder, number, by):
+    factor, shift = (builder.zext(builder.extract_value(by, i), _i64) for i in range(2))
+    product = builder.mul(builder.zext(number, _i64), factor)
+    return builder.trunc(builder.lshr(product, shift), _i32)
+
+
+@intrinsic
+def wrapped(typing_context, at, n, by):
+    """Place `at` on an axis of n, whose divisor is `by`: at % n as Python has it."""
+
+    def generate(context, builder, signature, arguments):
+        at_, n_, by_ = arguments
+        length = context.cast(builder, n_, n, types.int32)
+        zero = ir.Constant(at_.type, 0)
+        negative = builder.icmp_signed("<", at_, zero)
+        # From the end, -1 is 0: what is divided is never negative.
+        number = builder.select(negative, builder.not_(at_), at_)
+        if at.bitwidth == 64:
+            rest = _rest_of_wide(builder, number, length, by_)
+        else:
+            rest = _rest(builder, number, length, by_)
+        from_end = builder.sub(builder.sub(length, _i32(1)), rest)
+        return builder.select(negative, from_end, rest)
+
+    return types.int32(at, n, by), generate
+
+
+def _rest(builder, number, length, by):
+    return builder.sub(number, builder.mul(length, _quotient(builder, number, by)))
+
+
+def _rest_of_wide(builder, number, length, by):
+    """A remainder of 64 bits is long code, which only numbers of more than 31 bits take."""
+    far = builder.icmp_unsigned(">", number, _i64(2**31 - 1))
+    found = builder.alloca(_i32)
+    with builder.if_else(far) as (slow, fast):
+        with slow:
+            rest = builder.urem(number, builder.zext(length, _i64))
+            builder.store(builder.trunc(rest, _i32), found)
+        with fast:
+            builder.store(_rest(builder, builder.trunc(number, _i32), length, by), found)
+    return builder.load(found)
 
 
 @intrinsic

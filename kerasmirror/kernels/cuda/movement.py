@@ -13,9 +13,10 @@ from numba import cuda, uint8, uint16, uint32, uint64
 from . import memory, strided
 from .array import DeviceArray
 from .casting import as_dtype
-from .indices import add32, grid_index, mul32, quotient, remainder
+from .indices import add32, grid_index, mul32, quotient, remainder, wrapped
 from .kernel import kernel
 from .launch import blocks_for, launch
+from .rows import Rows, place_in, row_and_column, rows
 from .strided import places, strides_of, words
 
 __all__ = [
@@ -217,11 +218,9 @@ def pad(x, widths, value=0, mode="constant"):
         first = sum(b * step for (b, _), step in zip(widths, steps, strict=True))
         strided.write(y, x, steps, first)
         return y
-    _, *d = strided.four(tuple(sizes))
-    missing = 4 - len(sizes)
+    axes, missing = strided.four(tuple(sizes)), 4 - len(sizes)
     before, inside = [0] * missing + before, [1] * missing + inside
-    deep = int(len(sizes) > 2)
-    launch(_pad, blocks_for(y.size), words(x), words(y), word, y.size, deep, *d, *before, *inside)
+    launch(_pad, blocks_for(y.size), words(x), words(y), word, y.size, *axes, *before, *inside)
     return y
 
 
@@ -240,22 +239,22 @@ def _padded_axes(shape, padded, widths):
     return sizes, before, inside
 
 
-_EIGHT = " i4" * 8
-
-
 @kernel(
-    *(f"u{b}* u{b}* {'u8' if b == 8 else 'u4'} i4 i4 i4 i4 i4{_EIGHT}" for b in (1, 2, 4, 8)),
+    *(f"u{b}* u{b}* {'u8' if b == 8 else 'u4'} i4 A S S" for b in (1, 2, 4, 8)),
+    A=strided.Axes,
+    S=strided.Steps,
     traffic="r w 0f",
 )
-def _pad(x, y, value, n, deep, d1, d2, d3, b0, b1, b2, b3, n0, n1, n2, n3):
+def _pad(x, y, value, n, axes, before, inside):
     i = grid_index()
     if i < n:
-        a, b, c, d = places(i, deep, d1, d2, d3)
-        a, b, c, d = add32(a, -b0), add32(b, -b1), add32(c, -b2), add32(d, -b3)
-        within = 0 <= a < n0 and 0 <= b < n1 and 0 <= c < n2 and 0 <= d < n3
-        if within:
-            row = add32(mul32(add32(mul32(a, n1), b), n2), c)
-            y[i] = x[add32(mul32(row, n3), d)]
+        a, b, c, d = places(i, axes)
+        a, b = add32(a, -before.s0), add32(b, -before.s1)
+        c, d = add32(c, -before.s2), add32(d, -before.s3)
+        in_front = 0 <= a < inside.s0 and 0 <= b < inside.s1
+        if in_front and 0 <= c < inside.s2 and 0 <= d < inside.s3:
+            row = add32(mul32(add32(mul32(a, inside.s1), b), inside.s2), c)
+            y[i] = x[add32(mul32(row, inside.s3), d)]
         else:
             y[i] = value
 
@@ -283,10 +282,12 @@ def take(x, indices, axis=None):
     indices = index_array(indices)
     y = memory.empty((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)
     inner = math.prod(x.shape[axis + 1 :])
-    count, n = indices.size, x.shape[axis]
-    if y.size and not n:
+    if y.size and not x.shape[axis]:
         raise nothing_there(axis)
-    launch(_take, blocks_for(y.size), words(x), indices, words(y), y.size, n, count, inner)
+    wide = strided.widest((x, y), (inner,))
+    r = rows(y.size // wide, x.shape[axis], indices.size, inner // wide)
+    x, y_ = strided.in_words(x, wide), strided.in_words(y, wide)
+    launch(_take, blocks_for(y_.size), x, indices, y_, *r)
     return y
 
 
@@ -300,19 +301,12 @@ def take_rows(table, indices):
     return take(table, indices, 0)
 
 
-@kernel("T* I* T* i4 i4 i4 i4", T=_TYPES, I="i4 i8", traffic="r - w 0f")
-def _take(x, indices, y, size, n, count, inner):
+@kernel("T* I* T* R", T=_TYPES, I="i4 i8", R=Rows, traffic="r - w 0f")
+def _take(x, indices, y, r):
     i = grid_index()
-    if i < size:
-        row = quotient(i, inner)
-        outer = quotient(row, count)
-        at = indices[add32(row, mul32(outer, -count))]
-        if at < 0:
-            at += n
-        if at < 0 or at >= n:  # not within [-n, n): as on the CPU, around once more
-            at = (at % n + n) % n
-        place = add32(mul32(outer, n), at)
-        y[i] = x[add32(mul32(place, inner), add32(i, mul32(row, -inner)))]
+    if i < r.size:
+        outer, s, c = row_and_column(i, r)
+        y[i] = x[place_in(outer, wrapped(indices[s], r.n, r.by_n), c, r)]
 
 
 def roll(x, shift, axis=None):
@@ -325,18 +319,15 @@ def roll(x, shift, axis=None):
         n, inner = x.shape[a], math.prod(x.shape[a + 1 :])
         y = memory.empty(x.shape, x.dtype)
         moved = by % n if n else 0
-        launch(_roll, blocks_for(y.size), words(x), words(y), y.size, n, inner, n - moved)
+        launch(_roll, blocks_for(y.size), words(x), words(y), *rows(y.size, n, n, inner), moved)
         x = y
     return x
 
 
-@kernel("T* T* i4 i4 i4 i4", T=_TYPES, traffic="r w 0f")
-def _roll(x, y, size, n, inner, by):
+@kernel("T* T* R i4", T=_TYPES, R=Rows, traffic="r w 0f")
+def _roll(x, y, r, by):
     i = grid_index()
-    if i < size:
-        row = quotient(i, inner)
-        outer = quotient(row, n)
-        place = add32(row, mul32(outer, -n))
-        rest = add32(i, mul32(row, -inner))
-        source = remainder(add32(place, by), n)
-        y[i] = x[add32(mul32(add32(mul32(outer, n), source), inner), rest)]
+    if i < r.size:
+        outer, s, c = row_and_column(i, r)
+        source = add32(s, -by)
+        y[i] = x[place_in(outer, add32(source, r.n) if source < 0 else source, c, r)]

@@ -8,15 +8,17 @@ chance, and additions come in the order of the CPU's.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import int32
 
 from . import memory
-from .indices import add32, grid_index, mul32, quotient
-from .kernel import kernel
+from .indices import Divisor, add32, divisor, grid_index, mul32, wrapped
+from .kernel import inlined, kernel
 from .launch import blocks_for, launch
 from .movement import broadcast_to, index_array, nothing_there
+from .rows import Rows, place_in, place_of_row, row_and_column, rows
 from .sort import order_of
 from .strided import words
 
@@ -25,17 +27,18 @@ __all__ = []
 MODES = {"add": 1, "max": 2, "min": 3, "mul": 4}
 
 
-@kernel("I* i4* i4 i4 i4", I="i4 i8", traffic="r rw 0f")
-def _flat_places(indices, y, size, n, keeps):
+class _Axis(NamedTuple):
+    n: int
+    by_n: Divisor
+
+
+@kernel("I* i4* i4 A i4", I="i4 i8", A=_Axis, traffic="r rw 0f")
+def _flat_places(indices, y, size, axis, keeps):
     # Of several index arrays one after the other: y = y * n + index, from the end where negative.
     i = grid_index()
     if i < size:
-        at = indices[i]
-        if at < 0:
-            at += n
-        if at < 0 or at >= n:  # nothing beside the array is ever touched
-            at = (at % n + n) % n
-        y[i] = add32(mul32(y[i], n), at) if keeps != 0 else int32(at)
+        at = wrapped(indices[i], axis.n, axis.by_n)
+        y[i] = add32(mul32(y[i], axis.n), at) if keeps != 0 else at
 
 
 def flat_places(arrays, sizes):
@@ -47,29 +50,26 @@ def flat_places(arrays, sizes):
         a = a if a.shape == shape else broadcast_to(a, shape)
         if y.size and not n:
             raise nothing_there(i)
-        launch(_flat_places, blocks_for(y.size), a, y, y.size, n, int(i > 0))
+        launch(_flat_places, blocks_for(y.size), a, y, y.size, n, *divisor(n), int(i > 0))
     return y
 
 
-_ROWS = "i4 i4 i4 i4"  # size, count, n, inner
+@inlined
+def _place_of_key(key):
+    return int32(key ^ 0x80000000)
 
 
-@kernel(f"u4* i4* T* T* {_ROWS} i4", T="f4 f8 i4 i8", traffic="r r r rw 1f")
-def _combine(keys, order, values, y, size, count, n, inner, mode):
+@kernel("u4* i4* T* T* R i4", T="f4 f8 i4 i8", R=Rows, traffic="r r r rw 1f")
+def _combine(keys, order, values, y, r, mode):
     i = grid_index()
-    if i < size:
-        row = quotient(i, inner)
-        c = add32(i, mul32(row, -inner))
-        outer = quotient(row, count)
-        s = add32(row, mul32(outer, -count))
+    if i < r.size:
+        outer, s, c = row_and_column(i, r)
         key = keys[s]
         if s == 0 or keys[s - 1] != key:
-            at = add32(mul32(outer, n), int32(key ^ 0x80000000))
-            place = add32(mul32(at, inner), c)
+            place = place_in(outer, _place_of_key(key), c, r)
             total = y[place]
-            start = mul32(outer, count)
-            while s < count and keys[s] == key:
-                v = values[add32(mul32(add32(start, order[s]), inner), c)]
+            while s < r.count and keys[s] == key:
+                v = values[place_of_row(outer, order[s], c, r)]
                 if mode == 1:
                     total += v
                 elif mode == 2:
@@ -82,19 +82,15 @@ def _combine(keys, order, values, y, size, count, n, inner, mode):
             y[place] = total
 
 
-@kernel(f"u4* i4* T* T* {_ROWS}", T="u1 u2 u4 u8", traffic="r2 r r w 0f")
-def _put_last(keys, order, values, y, size, count, n, inner):
+@kernel("u4* i4* T* T* R", T="u1 u2 u4 u8", R=Rows, traffic="r2 r r w 0f")
+def _put_last(keys, order, values, y, r):
     i = grid_index()
-    if i < size:
-        row = quotient(i, inner)
-        c = add32(i, mul32(row, -inner))
-        outer = quotient(row, count)
-        s = add32(row, mul32(outer, -count))
+    if i < r.size:
+        outer, s, c = row_and_column(i, r)
         key = keys[s]
-        if s == count - 1 or keys[s + 1] != key:
-            at = add32(mul32(outer, n), int32(key ^ 0x80000000))
-            source = add32(mul32(outer, count), order[s])
-            y[add32(mul32(at, inner), c)] = values[add32(mul32(source, inner), c)]
+        if s == r.count - 1 or keys[s + 1] != key:
+            place = place_in(outer, _place_of_key(key), c, r)
+            y[place] = values[place_of_row(outer, order[s], c, r)]
 
 
 def put(y, places, values, n, inner, reduction=None):
@@ -106,13 +102,13 @@ def put(y, places, values, n, inner, reduction=None):
     if not count or not values.size:
         return
     order = order_of(places.reshape(count))
-    sizes = values.size, count, n, inner
+    r = rows(values.size, n, count, inner)
     blocks = blocks_for(values.size)
     if reduction is None:
-        launch(_put_last, blocks, order.keys, order.places, words(values), words(y), *sizes)
+        launch(_put_last, blocks, order.keys, order.places, words(values), words(y), *r)
     else:
         mode = MODES[reduction]
-        launch(_combine, blocks, order.keys, order.places, values, y, *sizes, mode)
+        launch(_combine, blocks, order.keys, order.places, values, y, *r, mode)
 
 
 @kernel("i4* i4", traffic="w 0f")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
-from numba import int32
 
 from . import device, memory
 from .array import DeviceArray
-from .indices import add32, grid_index, mul32, quotient
-from .kernel import inlined, kernel
+from .indices import Divisor, add32, divisor, grid_index, mul32, split32
+from .kernel import flat, inlined, kernel
 from .launch import blocks_for, launch
 
 __all__ = []
@@ -76,68 +76,81 @@ def merged(shape, *strides):
     return tuple(sizes), *(tuple(own) for own in steps)
 
 
+class Axes(NamedTuple):
+    """The sizes of the last three of four axes, which tell an element's place on each."""
+
+    d1: int
+    d2: int
+    d3: int
+    by_1: Divisor
+    by_2: Divisor
+    by_3: Divisor
+
+
+class Steps(NamedTuple):
+    """An array's strides on four axes, or other numbers for these."""
+
+    s0: int
+    s1: int
+    s2: int
+    s3: int
+
+
 @functools.lru_cache(maxsize=4096)
 def four(sizes, *strides):
-    """The arguments of `places` and `offset`: (is it deep, three sizes, four strides of each).
+    """The arguments for an Axes and the Steps of each strides.
 
     `sizes` has at most four axes; missing ones are put in front.
     """
     missing = _AXES - len(sizes)
     _, *inner = [1] * missing + list(sizes)
     steps = [step for own in strides for step in [0] * missing + list(own)]
-    return (int(len(sizes) > 2), *inner, *steps)
+    return *flat(Axes(*inner, *map(divisor, inner))), *steps
 
 
 @inlined
-def places(i, deep, d1, d2, d3):
-    """The places on four axes of the element `i` of a contiguous array; two axes if not `deep`."""
-    row = quotient(i, d3)
-    c = add32(i, mul32(row, -d3))
-    b, a, top = row, int32(0), int32(0)
-    if deep != 0:
-        plane = quotient(row, d2)
-        b = add32(row, mul32(plane, -d2))
-        top = quotient(plane, d1)
-        a = add32(plane, mul32(top, -d1))
-    return top, a, b, c
+def places(i, axes):
+    """The places on four axes of the element `i` of a contiguous array."""
+    rest, d = split32(i, axes.d3, axes.by_3)
+    rest, c = split32(rest, axes.d2, axes.by_2)
+    a, b = split32(rest, axes.d1, axes.by_1)
+    return a, b, c, d
 
 
 @inlined
-def offset(at, s0, s1, s2, s3):
+def offset(at, steps):
     """Where the element at four places lies, by the strides of an array."""
-    front = add32(mul32(at[0], s0), mul32(at[1], s1))
-    return add32(front, add32(mul32(at[2], s2), mul32(at[3], s3)))
+    front = add32(mul32(at[0], steps.s0), mul32(at[1], steps.s1))
+    return add32(front, add32(mul32(at[2], steps.s2), mul32(at[3], steps.s3)))
 
 
 _TYPES = "u1 u2 u4 u8"
-_PLAN = "i4 i4 i4 i4 i4 i4 i4 i4"  # deep, d1 to d3, s0 to s3
 
 
-@kernel(f"T* T* i4 i4 {_PLAN}", T=_TYPES, traffic="r w 0f")
-def _read(x, y, n, first, deep, d1, d2, d3, s0, s1, s2, s3):
+@kernel("T* T* i4 i4 A S", T=_TYPES, A=Axes, S=Steps, traffic="r w 0f")
+def _read(x, y, n, first, axes, steps):
     i = grid_index()
     if i < n:
-        y[i] = x[add32(first, offset(places(i, deep, d1, d2, d3), s0, s1, s2, s3))]
+        y[i] = x[add32(first, offset(places(i, axes), steps))]
 
 
-@kernel(f"T* T* i4 i4 {_PLAN}", T=_TYPES, traffic="r w 0f")
-def _write(x, y, n, first, deep, d1, d2, d3, s0, s1, s2, s3):
+@kernel("T* T* i4 i4 A S", T=_TYPES, A=Axes, S=Steps, traffic="r w 0f")
+def _write(x, y, n, first, axes, steps):
     i = grid_index()
     if i < n:
-        y[add32(first, offset(places(i, deep, d1, d2, d3), s0, s1, s2, s3))] = x[i]
+        y[add32(first, offset(places(i, axes), steps))] = x[i]
 
 
 @kernel(
-    f"T* V i4 i4 {_PLAN}".replace("T", "u1").replace("V", "u4"),
-    f"T* V i4 i4 {_PLAN}".replace("T", "u2").replace("V", "u4"),
-    f"T* V i4 i4 {_PLAN}".replace("T", "u4").replace("V", "u4"),
-    f"T* V i4 i4 {_PLAN}".replace("T", "u8").replace("V", "u8"),
+    *(f"u{b}* {'u8' if b == 8 else 'u4'} i4 i4 A S" for b in (1, 2, 4, 8)),
+    A=Axes,
+    S=Steps,
     traffic="w 0f",
 )
-def _write_value(y, value, n, first, deep, d1, d2, d3, s0, s1, s2, s3):
+def _write_value(y, value, n, first, axes, steps):
     i = grid_index()
     if i < n:
-        y[add32(first, offset(places(i, deep, d1, d2, d3), s0, s1, s2, s3))] = value
+        y[add32(first, offset(places(i, axes), steps))] = value
 
 
 def read(x, shape, strides, first=0):
@@ -149,7 +162,8 @@ def read(x, shape, strides, first=0):
             step = first * x.itemsize
             device.current().copy(y.address, x.address + step, y.nbytes)
         return y
-    _slabs(_read, words(x), words(y), sizes, steps, first, reads=True)
+    wide = widest((x, y), (sizes[-1], first, *steps[:-1]), steps[-1] == 1)
+    _slabs(_read, (x, y), wide, sizes, steps, first, reads=True)
     return y
 
 
@@ -161,7 +175,8 @@ def write(y, x, strides, first=0):
             step = first * x.itemsize
             device.current().copy(y.address + step, x.address, x.nbytes)
         return
-    _slabs(_write, words(x), words(y), sizes, steps, first, reads=False)
+    wide = widest((x, y), (sizes[-1], first, *steps[:-1]), steps[-1] == 1)
+    _slabs(_write, (x, y), wide, sizes, steps, first, reads=False)
 
 
 def write_value(y, value, shape, strides, first=0):
@@ -175,6 +190,23 @@ def write_value(y, value, shape, strides, first=0):
     return n
 
 
+def widest(arrays, numbers, runs_on=True):
+    """How many elements are one word of a kernel that moves runs of elements.
+
+    Args: arrays of one dtype, the numbers that all must be multiples of it (a run's length, places
+    and strides), and whether the elements of a run lie side by side at all.
+    """
+    itemsize = arrays[0].itemsize
+    common = math.gcd(8 // itemsize, *numbers) if runs_on else 1
+    return 1 if any(a.address % (common * itemsize) for a in arrays) else common
+
+
+def in_words(x, wide):
+    """The memory of `x` as one axis of words of `wide` elements."""
+    size = wide * x.itemsize
+    return DeviceArray(x.address, (x.nbytes // size,), _WORDS[size], x.owner)
+
+
 def fill(y, value):
     """Write a number into all of y."""
     word = word_of(value, y.dtype)
@@ -185,7 +217,11 @@ def fill(y, value):
         write_value(y, value, (y.size,), [1])
 
 
-def _slabs(kernel_, x, y, sizes, steps, first, reads):
+def _slabs(kernel_, arrays, wide, sizes, steps, first, reads):
+    x, y = (in_words(a, wide) for a in arrays)
+    if wide > 1:
+        sizes = *sizes[:-1], sizes[-1] // wide
+        steps, first = (*(step // wide for step in steps[:-1]), 1), first // wide
     done = 0
     for more, rest, own in _within(sizes, steps):
         count = math.prod(rest)

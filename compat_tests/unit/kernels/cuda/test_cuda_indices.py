@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("numba.cuda.compiler", reason="needs the package numba-cuda")
 
-from kerasmirror.kernels.cuda.indices import Divisor, divisor, grid_index, split32
+from kerasmirror.kernels.cuda.indices import Divisor, divisor, grid_index, split32, wrapped
 from kerasmirror.kernels.cuda.kernel import KERNELS, Signature, flat, kernel
 from kerasmirror.kernels.cuda.launch import launch
 
@@ -28,7 +28,15 @@ def _split(numbers, quotients, rests, r):
         quotients[i], rests[i] = split32(numbers[i], r.d, r.by)
 
 
-KERNELS.remove(_split)
+@kernel("I* i4* R", I="i4 i8", R=_Division)
+def _wrap(places, found, r):
+    i = grid_index()
+    if i < r.count:
+        found[i] = wrapped(places[i], r.d, r.by)
+
+
+for _own in (_split, _wrap):
+    KERNELS.remove(_own)
 
 
 def _numbers(d):
@@ -62,3 +70,13 @@ def test_a_record_is_one_argument_of_a_kernel_and_a_word_for_each_field():
     assert signature.words == ("f4*", "i4", "i4", "u4", "i4")
     assert len(signature.types) == 2 and signature.key == ("f4",)
     assert flat(_Division(5, 7, Divisor(3, 4))) == (5, 7, 3, 4)
+
+
+@pytest.mark.parametrize(("dtype", "ends"), [("int32", 2**31), ("int64", 2**63)])
+def test_places_behind_an_axis_or_before_it_go_around(gpu, dtype, ends):
+    for n in (1, 7, 1000):
+        places = [-ends, -ends + 1, -n - 1, -n, -1, 0, n - 1, n, 2 * n + 3, ends - 1]
+        found = gpu.to_device(np.zeros(len(places), "int32"))
+        record = flat(_Division(len(places), n, divisor(n)))
+        launch(_wrap, 1, gpu.to_device(np.array(places, dtype)), found, *record)
+        assert found.to_host().tolist() == [place % n for place in places]

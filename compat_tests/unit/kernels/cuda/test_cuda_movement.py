@@ -70,3 +70,14 @@ def test_take(same, dtype):
     same("take_rows", X, indices, exact=True)
     if dtype != "uint8":
         same("take", Y, -indices - 1, 1, exact=True)
+
+
+def test_runs_of_values_are_moved_in_words_of_eight_bytes(same):
+    rng = np.random.default_rng(4)
+    for dtype in ("uint8", "float16", "float32"):
+        for width in (8, 6, 5):
+            x = rng.integers(0, 99, (3, 4, width)).astype(dtype)
+            same("transpose", x, (1, 0, 2), exact=True)
+            same("take", x, np.array([2, -1, 0]), 1, exact=True)
+            same("concatenate", [x, x[:, :1].copy()], 1, exact=True)
+            same("flip", x, 0, exact=True)
