@@ -245,4 +245,4 @@ def test_a_defect_in_training_is_no_rounding(build, parity_report):
     assert not report.of("step")[-1].good
     if build == "wrong_training":  # the passes of inference agree
         assert report.verdict() == "They first differ in: loss of training steps, 1."
-        assert 0 < max(max(sizes) for sizes in report.roundings.values()) < 1e-6
+        assert all(0 < max(sizes.values()) < 1e-5 for sizes in report.roundings.values())

@@ -65,8 +65,9 @@ def compare(
     apart decide which way a gradient goes, and at equal values both have to decide alike. Where a
     training's course is beyond its tolerance, Keras is trained up to five times more with errors
     in its layers, random ones of the size that kerasmirror's layers have at the same inputs
-    (parity.courses). A training that is right but for these is one of Keras's own then: so it may
-    leave Keras's by 4 times as much as the farthest of them, and 5 steps earlier.
+    (parity.courses). A training that is right but for its roundings is one of Keras's own then: it
+    may leave Keras's by as many times what the farthest of them does as that is of the nearest, but
+    at least 4 and at most 10 times, and 5 steps earlier.
 
     Args:
         build: a module-level function that takes `keras` and gives a model, or what

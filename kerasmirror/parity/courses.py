@@ -17,15 +17,16 @@ import re
 
 import numpy as np
 
-from kerasmirror.parity.measure import one_pass, training
+from kerasmirror.parity.measure import noise, one_pass, training
 from kerasmirror.parity.report import relative_error
 
 # How many such courses there are at most.
 _DRAWS = 5
-# With so few, one more leaves Keras's further than any of them once in six times: when a rounding
-# first decides is chance, and from there on the distance grows by a factor in each step. So this
-# many times as far is still one of them ...
-_OWN = 4
+# One more is farther than the farthest of five once in six times. From where a rounding first
+# decides, which is chance, a distance grows by some factor in each step, so distances spread by
+# factors: one more may be as many times as far as the farthest as that is of the nearest. Not less
+# than by the first factor, which is what few draws do not show, and not more than by the second ...
+_BEYOND = 4, 10
 # ... and this many steps earlier.
 _SOONER = 5
 # What is added to a layer's name for a further call, and for a part of its outputs.
@@ -38,9 +39,9 @@ def compare_training(report, task, ours, real, weights, first, steps, batch_size
     `first` is what Keras's first pass gave, of measure.one_pass.
     """
 
-    def curve(side, noise=None):
+    def curve(side, errors=None):
         arguments = (task.build, task.seed, weights, task.data, task.settings, steps, batch_size)
-        return side.call(training.training_curve, *arguments, task.same_draws, noise)
+        return side.call(training.training_curve, *arguments, task.same_draws, errors)
 
     actual, expected = curve(ours), curve(real)
     if set(actual["losses"]) != set(expected["losses"]):
@@ -54,7 +55,8 @@ def compare_training(report, task, ours, real, weights, first, steps, batch_size
     for draw in range(_DRAWS):
         if bounds.hold(actual):
             break
-        bounds.widen(curve(real, (report.roundings, _seed(task, draw))))
+        sizes = report.roundings["outputs"], report.roundings["gradients"]
+        bounds.widen(curve(real, (*sizes, _seed(task, draw))))
     report.sensitivity = bounds.departures.get("loss")
     report.draws = bounds.draws
     _add_rows(report, actual, expected, bounds)
@@ -80,39 +82,35 @@ def _add_rows(report, actual, expected, bounds):
 
 
 def _roundings(report, task, ours, weights, first, batch_size):
-    """{layer: (error of its outputs, error of its weights' gradients)} at Keras's values.
+    """Sizes of kerasmirror's errors at Keras's outputs of layers, for measure.noise.noisy.
 
-    Each is a root mean square of those elements that are not 0 on both sides, in shares of the
-    largest. What is beyond its tolerance is no rounding, and counts as 0.
+    {"outputs": {layer: size}, "gradients": {weight: size}}: root mean squares of those elements
+    that are not 0 on both sides, in shares of the largest output, of a gradient's `scale`. What is
+    beyond its tolerance is no rounding, and not in there.
     """
     values = {name: array for name, _, array in first["layers"]}
     data = task.batch(batch_size)
     arguments = (task.build, task.seed, weights, data, task.settings, "float32", values)
     found = ours.call(one_pass.forward_and_gradients, *arguments)
-    sizes = {}
-
-    def keep(name, place, actual, expected, allowed):
-        if relative_error(actual, expected) <= allowed:
-            forth_and_back = sizes.setdefault(name, [0.0, 0.0])
-            forth_and_back[place] = max(forth_and_back[place], _share_of_largest(actual, expected))
-
+    outputs, gradients = {}, {}
     for name, array in found["own"]:
-        if name in values:
-            layer = _ADDED.sub("", name)
-            keep(layer, 0, array, values[name], report.tolerances["layer"])
-    for (path, array), (_, theirs) in zip(found["gradients"], first["gradients"], strict=True):
-        layer = path.rpartition("/")[0].rpartition("/")[2]
-        keep(layer, 1, array, theirs, report.tolerances["gradient"])
-    return {name: tuple(size) for name, size in sizes.items() if any(size)}
+        if relative_error(array, values.get(name, ())) <= report.tolerances["layer"]:
+            layer, expected = _ADDED.sub("", name), values[name]
+            size = _root_mean_square(array, expected, np.max(np.abs(expected), initial=0))
+            outputs[layer] = max(outputs.get(layer, 0.0), size)
+    for (path, array), (_, expected) in zip(found["gradients"], first["gradients"], strict=True):
+        if relative_error(array, expected) <= report.tolerances["gradient"]:
+            scale = noise.scale(np, expected.astype("float64"))
+            gradients[path] = _root_mean_square(array, expected, scale)
+    return {"outputs": outputs, "gradients": gradients}
 
 
-def _share_of_largest(actual, expected):
-    """The root mean square of the difference where either is not 0, of the largest expected."""
-    counts = (actual != 0) | (expected != 0)
-    if not counts.any():
-        return 0.0
-    difference = actual[counts].astype("float64") - expected[counts]
-    return float(np.sqrt(np.mean(difference**2)) / (np.max(np.abs(expected)) or 1.0))
+def _root_mean_square(actual, expected, scale):
+    """Of the difference where either is not 0, in shares of `scale`."""
+    difference = actual.astype("float64") - expected
+    counts = ((actual != 0) | (expected != 0)) & (scale > 0)
+    shares = np.divide(difference, scale, where=counts, out=np.zeros_like(difference))
+    return float(np.sqrt(np.sum(shares**2) / max(np.sum(counts), 1)))
 
 
 class _Bounds:
@@ -122,12 +120,16 @@ class _Bounds:
     """
 
     def __init__(self, tolerances, expected):
-        self._tolerances, self._expected = tolerances, expected
+        self._tolerances, self._expected, self._others = tolerances, expected, []
         self.losses = {
             name: [tolerances["step"]] * len(losses) for name, losses in expected["losses"].items()
         }
         self.weights = [tolerances["final weights"]] * len(expected["weights"])
-        self.accuracy, self.departures, self.draws = tolerances["accuracy"], {}, 0
+        self.accuracy, self.departures = tolerances["accuracy"], {}
+
+    @property
+    def draws(self):
+        return len(self._others)
 
     def hold(self, actual):
         """Whether a training is within the bounds."""
@@ -143,29 +145,35 @@ class _Bounds:
 
     def widen(self, other):
         """Widen them by another training of Keras's."""
-        self.draws += 1
+        self._others.append(other)
         for name, expected in self._expected["losses"].items():
-            found = _departures(other["losses"][name], expected)
-            largest = np.maximum(found, self.departures.get(name, 0.0))
-            self.departures[name] = [float(departure) for departure in largest]
-            # A curve that has left the other may cross it again; and when it leaves is chance.
-            largest = np.maximum.accumulate(largest)
-            later = np.minimum(np.arange(len(largest)) + _SOONER, len(largest) - 1)
-            self.losses[name] = _widened(self.losses[name], largest[later])
-        found = _departures(other["weights"], self._expected["weights"])
-        self.weights = _widened(self.weights, found)
+            found = self._departures(lambda side, name=name: side["losses"][name], expected)
+            self.departures[name] = [float(departure) for departure in found.max(axis=0)]
+            # A curve that has left the other may cross it again.
+            found = np.maximum.accumulate(found, axis=1)
+            later = np.minimum(np.arange(len(expected)) + _SOONER, len(expected) - 1)
+            self.losses[name] = _widened(self._tolerances["step"], found[:, later])
+        found = self._departures(lambda side: side["weights"], self._expected["weights"])
+        self.weights = _widened(self._tolerances["final weights"], found)
+        shares = [share for _, share in self._expected["accuracy"]]
+        found = self._departures(lambda side: [share for _, share in side["accuracy"]], shares)
         # A sample is right or wrong: what leaves the losses leaves some of them.
-        self.accuracy = max(self.accuracy, *(bounds[-1] for bounds in self.losses.values()))
-        accuracies = ([share for _, share in side["accuracy"]] for side in (other, self._expected))
-        self.accuracy = max(
-            _widened([self.accuracy] * len(self._expected["accuracy"]), _departures(*accuracies)),
-            default=self.accuracy,
-        )
+        last = max(bounds[-1] for bounds in self.losses.values())
+        least = self._tolerances["accuracy"]
+        self.accuracy = max([least, last, *_widened(least, found)])
+
+    def _departures(self, of, expected):
+        """Of each draw (a row) from each of what is expected."""
+        rows = [
+            [relative_error(o, e) for o, e in zip(of(other), expected, strict=True)]
+            for other in self._others
+        ]
+        return np.array(rows, "float64").reshape(len(rows), len(expected))
 
 
-def _departures(other, expected):
-    return np.array([relative_error(o, e) for o, e in zip(other, expected, strict=True)])
-
-
-def _widened(bounds, departures):
-    return [max(b, _OWN * float(d)) for b, d in zip(bounds, departures, strict=True)]
+def _widened(tolerance, departures):
+    """A bound for each column of departures, of which each row is a draw's."""
+    far, near = departures.max(axis=0), departures.min(axis=0)
+    times = np.full(len(far), float(_BEYOND[1]))
+    np.divide(far, near, out=times, where=(near > 0) & np.isfinite(far))
+    return [max(tolerance, float(bound)) for bound in far * np.clip(times, *_BEYOND)]

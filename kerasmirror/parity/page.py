@@ -46,7 +46,7 @@ def page(report):
         errors = [(f"step {i + 1}", row.error, row.allowed) for i, row in enumerate(steps)]
         parts += [f"<h2>Error of each step's loss{of}</h2>", _bars(errors)]
     if report.sensitivity is not None:
-        parts += ["<h2>Keras's losses with errors in its layers</h2>", _courses(report)]
+        parts += ["<h2>Departure of Keras's losses by errors in its layers</h2>", _courses(report)]
     if report.costs:
         parts += ["<h2>Time and memory</h2>", _costs(report.costs)]
     parts += ["<h2>All comparisons</h2>", _all_rows(report)]
@@ -81,11 +81,12 @@ def _courses(report):
         for i, departure in enumerate(report.sensitivity)
     ]
     rows = [
-        f"<td>{html.escape(name)}</td>" + "".join(_number(f"{size:.1e}") for size in sizes)
-        for name, sizes in report.roundings.items()
+        f"<td>{kind}</td><td>{html.escape(name)}</td>{_number(f'{size:.1e}')}"
+        for kind, sizes in report.roundings.items()
+        for name, size in sizes.items()
     ]
-    head = ("layer", "error of its outputs", "of its weights' gradients")
-    return f"<p>{html.escape(report.courses())}</p>{_bars(errors)}{_table(head, rows)}"
+    table = _table(("", "errors in", "root mean square"), rows)
+    return f"<p>{html.escape(report.courses())}</p>{_bars(errors)}{table}"
 
 
 def _table(head, rows):

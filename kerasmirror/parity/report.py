@@ -78,8 +78,9 @@ class Report:
     `costs` has seconds and bytes of the training on both sides, where there was one;
     `sensitivity`, where it was measured, how far the losses of Keras's steps depart from its own
     when its layers have errors as kerasmirror's, the most of `draws` such trainings, and
-    `roundings` the sizes of these errors: {layer: (of its outputs, of its weights' gradients)},
-    root mean squares in shares of the largest value; `settings`, steps, batch size, samples, seed.
+    `roundings` the sizes of these: {"outputs": {layer: size}, "gradients": {weight: size}}, root
+    mean squares in shares of the largest output and of gradients (measure.noise.scale);
+    `settings`, steps, batch size, samples, seed.
     """
 
     def __init__(self, title, tolerances):
@@ -176,12 +177,17 @@ class Report:
         """How far Keras's losses are from its own and from kerasmirror's; "" if not measured."""
         if self.sensitivity is None:
             return ""
-        largest = max((size for sizes in self.roundings.values() for size in sizes), default=0.0)
         return (
-            f"With errors in its layers of the size of kerasmirror's (of {largest:.0e} and less), "
-            f"Keras's losses depart from its own by up to {max(self.sensitivity):.1e} "
-            f"({self._drawn()}), kerasmirror's by up to {self.worst('step').error:.1e}."
+            "With random errors of the size of kerasmirror's in outputs and gradients of its layers"
+            f"{self._largest_roundings()}, Keras's losses depart from its own by up to "
+            f"{max(self.sensitivity):.1e} ({self._drawn()}), "
+            f"kerasmirror's by up to {self.worst('step').error:.1e}."
         )
+
+    def _largest_roundings(self):
+        found = (max(sizes.values(), default=0.0) for sizes in self.roundings.values())
+        shown = " and ".join(f"{size:.0e}" for size in found)
+        return f" (of up to {shown})" if shown else ""
 
     def _drawn(self):
         return "one draw" if self.draws == 1 else f"the most of {self.draws} draws"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kerasmirror.parity.compare import TOLERANCES
-from kerasmirror.parity.courses import _ADDED, _Bounds, _share_of_largest
+from kerasmirror.parity.courses import _ADDED, _Bounds, _root_mean_square
 
 
 def training(losses, accuracy=0.5):
@@ -20,9 +20,18 @@ def test_a_step_may_be_four_times_as_far_as_keras_gets_from_itself_some_steps_la
     assert bounds.losses["loss"] == pytest.approx([1e-4] + [0.04] * 7)
     assert bounds.hold(training([1.0] + [1.03] * 7)) and not bounds.hold(training([1.001] * 8))
     bounds.widen(training([1.0] * 7 + [1.02]))
-    assert bounds.draws == 2 and max(bounds.losses["loss"]) == pytest.approx(0.08)
+    assert bounds.draws == 2 and bounds.losses["loss"][-1] == pytest.approx(0.08)
     assert bounds.departures["loss"] == pytest.approx([0] * 6 + [0.01, 0.02])
     json.dumps([bounds.departures, bounds.losses, bounds.accuracy])
+
+
+def test_it_may_be_as_far_from_the_farthest_draw_as_that_is_from_the_nearest():
+    bounds = _Bounds(TOLERANCES, training([1.0]))
+    for loss, times in ((1.001, 4), (0.998, 4), (1.008, 8), (1.1, 10)):
+        bounds.widen(training([loss]))
+        assert bounds.losses["loss"] == pytest.approx([times * abs(loss - 1)])
+    bounds.widen(training([float("nan")]))
+    assert bounds.losses["loss"] == [float("inf")]
 
 
 def test_the_accuracy_may_be_four_times_as_far_too():
@@ -37,11 +46,13 @@ def test_the_accuracy_may_be_four_times_as_far_too():
     assert bounds.accuracy == TOLERANCES["accuracy"]
 
 
-def test_errors_are_measured_where_there_is_a_value_in_shares_of_the_largest():
+def test_errors_are_measured_where_there_is_a_value():
     expected = np.array([0.0, 0.0, 2.0, -4.0])
     actual = np.array([0.0, 0.04, 2.0, -4.0])
-    assert _share_of_largest(actual, expected) == pytest.approx(0.04 / 3**0.5 / 4)
-    assert _share_of_largest(np.zeros(3), np.zeros(3)) == 0
+    assert _root_mean_square(actual, expected, 4.0) == pytest.approx(0.04 / 3**0.5 / 4)
+    scale = np.array([1.0, 0.0, 1.0, 2.0])
+    assert _root_mean_square(actual + 1, expected, scale) == pytest.approx((2.25 / 3) ** 0.5)
+    assert _root_mean_square(np.zeros(3), np.zeros(3), 0.0) == 0
 
 
 @pytest.mark.parametrize("name", ["conv", "conv (call 2)", "conv [0]", "conv (call 12) [left.0]"])

@@ -98,11 +98,12 @@ def test_a_course_that_keras_takes_too_is_told_with_what_it_was_measured_by(repo
     report.add("step", "1", 1.02, 1.0, allowed=0.04)
     assert report.verdict() == "Both packages agree." and not report.courses()
     report.sensitivity, report.draws = [0.01], 3
-    report.roundings = {"conv": (2e-7, 3e-8), "dense": (1e-8, 0.0)}
+    report.roundings = {"outputs": {"a": 2e-7, "b": 3e-8}, "gradients": {"a/kernel": 1e-6}}
     assert report.verdict() == (
-        "Both packages agree. The training magnifies roundings. With errors in its layers of the "
-        "size of kerasmirror's (of 2e-07 and less), Keras's losses depart from its own by up to "
-        "1.0e-02 (the most of 3 draws), kerasmirror's by up to 2.0e-02."
+        "Both packages agree. The training magnifies roundings. With random errors of the size of "
+        "kerasmirror's in outputs and gradients of its layers (of up to 2e-07 and 1e-06), Keras's "
+        "losses depart from its own by up to 1.0e-02 (the most of 3 draws), "
+        "kerasmirror's by up to 2.0e-02."
     )
     report.add("step", "2", 2.0, 1.0, allowed=0.04)
     assert report.verdict() == "They first differ in: loss of training steps, 2."
@@ -135,7 +136,7 @@ def test_what_is_not_finite_is_text_in_the_data_and_a_gap_in_the_page(report):
     for i, loss in enumerate(losses):
         report.add("step", str(i + 1), loss, 2.0, allowed=1.0)
     report.sensitivity, report.draws = [0.0, 1e-5, np.inf, 1e-3, 1e-3, 1e-3], 2
-    report.roundings = {"conv": (3e-7, 2e-6)}
+    report.roundings = {"outputs": {"conv": 3e-7}, "gradients": {"conv/kernel": 2e-6}}
     text = page(report)
     data = re.search(r'id="report">(.*?)</script>', text, re.DOTALL).group(1)
 
@@ -146,11 +147,12 @@ def test_what_is_not_finite_is_text_in_the_data_and_a_gap_in_the_page(report):
     assert content == json.loads(json.dumps(report.as_dict(), allow_nan=False))
     step = content["rows"][2]
     assert (step["ours"], step["error"], content["sensitivity"][2]) == ("nan", "inf", "inf")
-    assert content["roundings"] == {"conv": [3e-7, 2e-6]}
+    assert content["roundings"] == report.roundings
     # keras in one piece, kerasmirror in three, of which two are a point each
     assert text.count("<polyline") == 4
     assert not re.search(r'points="[^"]*(nan|inf)', text)
-    assert "errors in its layers of the size of kerasmirror" in text and "2.0e-06" in text
+    assert "errors of the size of kerasmirror" in text
+    assert '<td>gradients</td><td>conv/kernel</td><td class="n">2.0e-06</td>' in text
 
 
 def test_the_page_has_a_curve_for_each_loss(report):

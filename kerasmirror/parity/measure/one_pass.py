@@ -8,6 +8,7 @@ import numpy as np
 
 from .building import as_numpy, compiled, ready
 from .nests import map_nest, named
+from .noise import path_of
 from .recording import recorded_calls
 
 
@@ -48,7 +49,7 @@ def forward_and_gradients(
             total, gradients, flow = _gradients(keras, model, data, record)
         layers = [(name, kind, as_numpy(keras, tensor)) for name, kind, tensor in record.calls]
         own = [(name, as_numpy(keras, tensor)) for name, tensor in record.own]
-    paths = [variable.path.removeprefix(f"{model.name}/") for variable in model.trainable_weights]
+    paths = [path_of(model, variable) for variable in model.trainable_weights]
     names = [name for name, _, _ in layers]
     return {
         "layers": layers,

@@ -19,7 +19,7 @@ def training_curve(
     """`fit`, shuffled, dropout on: the losses of each step, final weights and accuracy, seconds.
 
     Not `drawn`: in the order of the data and with dropout off, for sides that draw other numbers.
-    With `noise`, (sizes, seed), layers have errors (noise.noisy).
+    With `noise`, the last arguments of noise.noisy, outputs and gradients have errors.
 
     Gives a dict; `losses` has a list for each loss that `fit` logs ("loss" is their sum);
     `step_seconds` is the median of the steps after the first; `accuracy`, a list of (output's
