@@ -138,7 +138,7 @@ def _state_of(model):
         state.append(layer)
         # A user's subclass of a graph keeps things of its own, counters say, which no pass reads.
         own = isinstance(layer, models) and type(layer) not in models
-        for name, value in vars(layer).items():
+        for name, value in vars(layer).copy().items():  # another thread may be compiling it
             if name not in _BESIDE and not (
                 own and name[0] != "_" and isinstance(value, _VALUES) and name != "trainable"
             ):

@@ -8,7 +8,7 @@ import pytest
 
 import kerasmirror as keras
 from kerasmirror.kernels.cpu import memory
-from kerasmirror.training import passes, program
+from kerasmirror.training import passes, program, replayable
 from kerasmirror.training.program import _Pass
 
 L = keras.layers
@@ -202,3 +202,16 @@ def test_losses_are_of_the_last_call_whoever_made_it(rng):
     assert [float(loss) for loss in model.losses] == [mine]
     model._clear_losses()
     assert model.losses == []
+
+
+def test_a_model_may_get_attributes_while_it_is_looked_at(monkeypatch):
+    model = network()
+
+    class Beside(frozenset):
+        def __contains__(self, name):
+            elsewhere(setattr, model, f"note_{len(vars(model))}", 1)
+            return super().__contains__(name)
+
+    monkeypatch.setattr(replayable, "_BESIDE", Beside())
+    state = len(vars(model))
+    assert replayable.Guard(model) and len(vars(model)) > state
