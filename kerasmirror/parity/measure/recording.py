@@ -6,6 +6,8 @@ import functools
 from .nests import named
 
 _GATED = ("Dense", "EinsumDense", "Conv", "DepthwiseConv", "SeparableConv")
+# What a softmax leaves on its output, in either package.
+_LOGITS = ("_keras_logits", "logits")
 
 
 class Record:
@@ -135,5 +137,9 @@ def _with_value(keras, layer, call, values, record, args, kwargs):
         if gated:  # negative where the value is 0, so that relu's derivative is that of the value
             value = ops.where(value > 0, value, ops.minimum(fixed, 0))
         # The difference has the gradient, and is 0: values that are equal stay so to the bit.
-        output = value + (output - fixed)
+        passed = value + (output - fixed)
+        for logits in _LOGITS:  # a loss takes its gradient with respect to these
+            if getattr(output, logits, None) is not None:
+                setattr(passed, logits, getattr(output, logits))
+        output = passed
     return name, gate(output) if gated else output
