@@ -136,6 +136,13 @@ class DeviceArray:
         return f"DeviceArray(shape={self.shape}, dtype={self.dtype}, device={self.device})"
 
 
+def axis_in(axis, rank):
+    """An axis counted from the first one. Raises: AxisError, as NumPy does, where there is none."""
+    if not -rank <= axis < rank:
+        raise np.exceptions.AxisError(axis, rank)
+    return int(axis) % rank
+
+
 def _half(dtype):
     if dtype.name == "bfloat16":
         return "u2"

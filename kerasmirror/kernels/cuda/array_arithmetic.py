@@ -13,7 +13,7 @@ import numpy as np
 from .. import scalar
 from ..cpu.elementwise import UFUNCS
 from . import device, indexing, memory, movement, strided
-from .array import DeviceArray
+from .array import DeviceArray, axis_in
 from .casting import as_dtype, cast
 from .elementwise import map_scalar, settled
 
@@ -192,7 +192,9 @@ _UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": 
 
 
 def reduced(name, x, axis=None, keepdims=False):
-    """A reduction of the namespace with the types of NumPy's: sums of whole numbers in int64."""
+    """A reduction of the namespace with the types of NumPy's: sums of whole numbers in 64 bits."""
+    if x.dtype.kind == "u" and name in ("sum", "prod"):
+        return reduced(name, cast(x, np.int64), axis, keepdims).view(np.uint64)
     if x.dtype.kind in "iub":
         if name in ("sum", "prod"):
             x = cast(x, np.int64)
@@ -205,7 +207,9 @@ def reduced(name, x, axis=None, keepdims=False):
 
 
 def cumulated(name, x, axis=None, dtype=None):
-    """`cumsum` or `cumprod` of the namespace, of whole numbers in int64 as NumPy's."""
+    """`cumsum` or `cumprod` of the namespace, of whole numbers in 64 bits as NumPy's."""
+    if dtype is None and x.dtype.kind == "u":
+        return cumulated(name, x, axis, np.int64).view(np.uint64)
     if dtype is None and x.dtype.kind in "iub":
         dtype = np.int64
     return getattr(k, name)(x if dtype is None else as_dtype(x, np.dtype(dtype)), axis)
@@ -242,7 +246,8 @@ def _transpose(self, *axes):
 def swapaxes(x, axis1, axis2):
     """x with two axes exchanged."""
     order = list(range(x.ndim))
-    order[axis1], order[axis2] = order[axis2], order[axis1]
+    a, b = axis_in(axis1, x.ndim), axis_in(axis2, x.ndim)
+    order[a], order[b] = b, a
     return movement.transpose(x, order)
 
 
@@ -250,7 +255,7 @@ def squeeze(x, axis=None):
     """x without axes of size 1."""
     if axis is None:
         return x.reshape(tuple(n for n in x.shape if n != 1))
-    axes = {a % x.ndim for a in np.atleast_1d(axis).tolist()}
+    axes = {axis_in(a, x.ndim) for a in np.atleast_1d(axis).tolist()}
     if any(x.shape[a] != 1 for a in axes):
         raise ValueError("cannot select an axis to squeeze out which has size not equal to one")
     return x.reshape(tuple(n for a, n in enumerate(x.shape) if a not in axes))

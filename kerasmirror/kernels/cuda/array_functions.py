@@ -8,7 +8,7 @@ import inspect
 import numpy as np
 
 from . import indexing, memory, movement, runs
-from .array import DeviceArray
+from .array import DeviceArray, axis_in
 from .array_arithmetic import (
     copied_to,
     cumulated,
@@ -72,7 +72,7 @@ def _of_one_dtype(arrays):
 
 def _moveaxis(x, source, destination):
     sources, targets = (
-        [a % x.ndim for a in np.atleast_1d(axes).tolist()] for axes in (source, destination)
+        [axis_in(a, x.ndim) for a in np.atleast_1d(axes).tolist()] for axes in (source, destination)
     )
     order = [a for a in range(x.ndim) if a not in sources]
     for target, own in sorted(zip(targets, sources, strict=True)):
@@ -83,13 +83,13 @@ def _moveaxis(x, source, destination):
 def _expand_dims(x, axis):
     axes = np.atleast_1d(axis).tolist()
     rank = x.ndim + len(axes)
-    new = {a % rank for a in axes}
+    new = {axis_in(a, rank) for a in axes}
     own = iter(x.shape)
     return x.reshape(tuple(1 if a in new else next(own) for a in range(rank)))
 
 
 def _split(x, indices_or_sections, axis=0):
-    n, cuts = x.shape[axis], indices_or_sections
+    n, cuts = x.shape[axis_in(axis, x.ndim)], indices_or_sections
     if isinstance(cuts, (int, np.integer)):
         if n % cuts:
             raise ValueError("array split does not result in an equal division")
@@ -199,7 +199,7 @@ FUNCTIONS = {
     np.cumprod: functools.partial(cumulated, "cumprod"),
     np.shape: lambda x: x.shape,
     np.ndim: lambda x: x.ndim,
-    np.size: lambda x, axis=None: x.size if axis is None else x.shape[axis],
+    np.size: lambda x, axis=None: x.size if axis is None else x.shape[axis_in(axis, x.ndim)],
     np.reshape: lambda x, shape: x.reshape(shape),
     np.ravel: lambda x: x.reshape(-1),
     np.copy: lambda x: x.copy(),

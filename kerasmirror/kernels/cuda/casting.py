@@ -42,7 +42,12 @@ def _is_not_zero(x, y, n):
 
 
 def cast(x, dtype):
-    """x with its values as `dtype`: towards zero from floats to whole numbers."""
+    """x with its values as `dtype`: towards zero from floats to whole numbers.
+
+    Floats beyond int32 or int64 become the nearest of these, NaN 0 or the lowest one: NumPy leaves
+    them to the CPU, x86's gives the lowest number for all. Narrower types take the lower bits of
+    the int64, as NumPy does.
+    """
     dtype = np.dtype(dtype)
     y = memory.empty(x.shape, dtype)
     if x.dtype == dtype:

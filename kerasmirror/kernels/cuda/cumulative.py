@@ -5,6 +5,7 @@ from __future__ import annotations
 from numba import cuda
 
 from . import memory, movement
+from .array import axis_in
 from .blocks import shared_like
 from .casting import as_dtype
 from .indices import quotient, remainder
@@ -109,7 +110,7 @@ def cumprod(x, axis: int | None = None, reverse: bool = False):
 def _accumulate(kernels, x, axis, reverse):
     if axis is None:
         x, axis = x.reshape(-1), 0
-    axis %= x.ndim
+    axis = axis_in(axis, x.ndim)
     wide = widened(x)
     outer, n = count_of(x.shape, range(axis)), x.shape[axis]
     inner = count_of(x.shape, range(axis + 1, x.ndim))

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import scalar
 from . import elementwise, memory, movement, runs, strided
-from .array import DeviceArray
+from .array import DeviceArray, axis_in
 from .casting import as_dtype, cast
 from .indices import add32, grid_index, split32, wrapped
 from .kernel import kernel
@@ -165,7 +165,7 @@ def _take_along(x, indices, y, r):
 
 def take_along_axis(x, indices, axis):
     """y[..., i, ...] = x[..., indices[..., i, ...], ...]; the other axes broadcast."""
-    axis %= x.ndim
+    axis = axis_in(axis, x.ndim)
     x, indices = _of_one_form(x, movement.index_array(indices), axis)
     y = memory.empty(indices.shape, x.dtype)
     inner = math.prod(x.shape[axis + 1 :])
@@ -208,7 +208,7 @@ def _add_along(indices, values, y, r):
 
 def put_along_axis_add(shape, indices, values, axis):
     """Zeros of `shape` with `values` added at `indices`: the gradient of take_along_axis."""
-    axis %= len(shape)
+    axis = axis_in(axis, len(shape))
     if values.dtype.name in _HALVES:
         single = as_dtype(values, np.dtype(np.float32))
         return cast(put_along_axis_add(shape, indices, single, axis), values.dtype)

@@ -11,7 +11,7 @@ import numpy as np
 from numba import cuda, uint8, uint16, uint32, uint64
 
 from . import memory, strided
-from .array import DeviceArray
+from .array import DeviceArray, axis_in
 from .casting import as_dtype
 from .indices import add32, grid_index, mul32, quotient, remainder, wrapped
 from .kernel import kernel
@@ -54,7 +54,7 @@ def contiguous(x):
 def concatenate(arrays, axis=0):
     """The arrays, all of one dtype, one after the other along `axis`."""
     first = arrays[0]
-    axis %= first.ndim
+    axis = axis_in(axis, first.ndim)
     shape = list(first.shape)
     shape[axis] = sum(a.shape[axis] for a in arrays)
     y = memory.empty(tuple(shape), first.dtype)
@@ -68,13 +68,13 @@ def concatenate(arrays, axis=0):
 def stack(arrays, axis=0):
     """The arrays, all of one shape and dtype, along a new axis."""
     rank = arrays[0].ndim + 1
-    axis %= rank
+    axis = axis_in(axis, rank)
     return concatenate([a.reshape(*a.shape[:axis], 1, *a.shape[axis:]) for a in arrays], axis)
 
 
 def split(x, sizes, axis=0):
     """x cut along `axis` into pieces of `sizes`: the inverse of concatenate."""
-    axis %= x.ndim
+    axis = axis_in(axis, x.ndim)
     strides, at, pieces = strides_of(x.shape), 0, []
     for size in sizes:
         shape = (*x.shape[:axis], int(size), *x.shape[axis + 1 :])
@@ -87,7 +87,7 @@ def flip(x, axis=None):
     """x with `axis` (None: every axis) in reverse order."""
     axes = range(x.ndim) if axis is None else np.atleast_1d(axis)
     strides, first = list(strides_of(x.shape)), 0
-    for a in {int(a) % x.ndim for a in axes}:
+    for a in {axis_in(a, x.ndim) for a in axes}:
         first += max(0, x.shape[a] - 1) * strides[a]
         strides[a] = -strides[a]
     return strided.read(x, x.shape, strides, first if x.size else 0)
@@ -112,7 +112,7 @@ def repeat(x, repeats, axis=None):
     """Each place of `axis` (None: of the flat array) `repeats` times in a row."""
     if axis is None:
         x, axis = x.reshape(-1), 0
-    axis %= x.ndim
+    axis = axis_in(axis, x.ndim)
     if isinstance(repeats, DeviceArray):
         repeats = repeats.to_host()  # the result's size has to be known
     repeats = np.asarray(repeats)
@@ -129,7 +129,7 @@ def repeat(x, repeats, axis=None):
 
 def transpose(x, axes=None):
     """x with its axes in the order `axes` (None: reversed)."""
-    axes = range(x.ndim)[::-1] if axes is None else [int(a) % x.ndim for a in axes]
+    axes = range(x.ndim)[::-1] if axes is None else [axis_in(a, x.ndim) for a in axes]
     own = strides_of(x.shape)
     shape, strides = tuple(x.shape[a] for a in axes), [own[a] for a in axes]
     sizes, reads = strided.merged(shape, tuple(strides))
@@ -278,7 +278,7 @@ def take(x, indices, axis=None):
     """x[indices] along `axis` (None: of the flat array); the indices are within [-n, n)."""
     if axis is None:
         x, axis = x.reshape(-1), 0
-    axis %= x.ndim
+    axis = axis_in(axis, x.ndim)
     indices = index_array(indices)
     y = memory.empty((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype)
     inner = math.prod(x.shape[axis + 1 :])
@@ -315,7 +315,7 @@ def roll(x, shift, axis=None):
         return roll(x.reshape(-1), shift, 0).reshape(x.shape)
     shifts, axes = np.broadcast_arrays(np.atleast_1d(shift), np.atleast_1d(axis))
     for by, a in zip(shifts.tolist(), axes.tolist(), strict=True):
-        a %= x.ndim
+        a = axis_in(a, x.ndim)
         n, inner = x.shape[a], math.prod(x.shape[a + 1 :])
         y = memory.empty(x.shape, x.dtype)
         moved = by % n if n else 0

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import memory
 from . import reduce_kernels as kernels
+from .array import axis_in
 from .blocks import plan
 from .casting import as_dtype
 from .launch import launch
@@ -211,7 +212,10 @@ def axes_of(axis, rank):
     if axis is None:
         return tuple(range(rank))
     axes = (axis,) if isinstance(axis, (int, np.integer)) else axis
-    return tuple(sorted(int(a) % rank for a in axes))
+    found = {axis_in(a, rank) for a in axes}
+    if len(found) != len(axes):
+        raise ValueError("duplicate value in 'axis'")
+    return tuple(sorted(found))
 
 
 def result_shape(shape, axes, keepdims):

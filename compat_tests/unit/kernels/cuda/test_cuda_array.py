@@ -248,3 +248,46 @@ def test_shapes_and_types_are_numpys(gpu):
     assert x.strides == X.strides and x.T.shape == (4, 3)
     with pytest.raises(TypeError, match="unhashable"):
         hash(x)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64"])
+def test_sums_and_products_of_unsigned_numbers_are_uint64_as_numpys(gpu, dtype):
+    x = np.array([[3, 250], [1, 7]], dtype)
+    there = gpu.to_device(x)
+    for function in (np.sum, np.prod, np.cumsum, np.cumprod):
+        found, expected = function(there, axis=0).to_host(), function(x, axis=0)
+        assert found.dtype == expected.dtype == np.uint64
+        np.testing.assert_array_equal(found, expected)
+
+
+OF_AN_AXIS = {
+    "sum": lambda x, a: np.sum(x, axis=a),
+    "max": lambda x, a: x.max(axis=(0, a)),
+    "argmax": lambda x, a: np.argmax(x, axis=a),
+    "cumsum": lambda x, a: np.cumsum(x, axis=a),
+    "concatenate": lambda x, a: np.concatenate([x, x], axis=a),
+    "stack": lambda x, a: np.stack([x, x], axis=a + (a > 0)),
+    "split": lambda x, a: np.split(x, 1, axis=a),
+    "flip": lambda x, a: np.flip(x, a),
+    "roll": lambda x, a: np.roll(x, 1, a),
+    "repeat": lambda x, a: np.repeat(x, 2, a),
+    "take": lambda x, a: np.take(x, 0, a),
+    "transpose": lambda x, a: np.transpose(x, (0, a)),
+    "moveaxis": lambda x, a: np.moveaxis(x, a, 0),
+    "swapaxes": lambda x, a: np.swapaxes(x, 0, a),
+    "squeeze": lambda x, a: np.squeeze(x, a),
+}
+
+
+@pytest.mark.parametrize("function", OF_AN_AXIS.values(), ids=OF_AN_AXIS)
+@pytest.mark.parametrize("axis", [2, -4])
+def test_an_axis_that_is_none_is_refused_as_by_numpy(gpu, function, axis):
+    x = np.ones((2, 3), "float32")
+    for array in (x, gpu.to_device(x)):
+        with pytest.raises((np.exceptions.AxisError, IndexError)):
+            function(array, axis)
+
+
+def test_an_axis_given_twice_is_refused(gpu):
+    with pytest.raises(ValueError, match="duplicate value in 'axis'"):
+        gpu.to_device(np.ones((2, 3), "float32")).sum(axis=(0, -2))
