@@ -6,9 +6,9 @@ So where kerasmirror's course leaves Keras's, the question is whether it is one 
 takes when its layers have errors of kerasmirror's size. These are measured: each layer of
 kerasmirror gets the inputs that Keras's has in the first pass, and its outputs and the gradients of
 its weights differ from Keras's by some root mean square. With errors of that size in its layers,
-normal, of different seeds, Keras is trained again, which gives a sample of right courses. Not what
-is known of the training as a whole goes into this, nor what is beyond tolerance in one pass: a
-defect of the training (an optimizer, dropout) moves kerasmirror's course and not the sample.
+normal, of different seeds, Keras is trained again, which gives a sample of right courses. Nothing
+of kerasmirror's training goes into it, and nothing that is beyond tolerance in one pass: so a
+defect of the training (an optimizer, dropout) takes kerasmirror's course away from the sample.
 """
 
 from __future__ import annotations
