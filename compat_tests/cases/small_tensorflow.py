@@ -9,6 +9,9 @@ LOGITS = np.array([[2.0, -1.0, 0.5], [0.1, 0.2, -0.3]], "float32")
 IMAGES = np.arange(2 * 5 * 5 * 2, dtype="float32").reshape(2, 5, 5, 2) % 7 - 3
 
 
+COLOURS = np.random.RandomState(0).uniform(size=(2, 6, 5, 3)).astype("float32")
+
+
 def _gradients(tf):
     x, w = tf.Variable([1.0, 2.0]), tf.Variable([[0.5], [1.5]])
     with tf.GradientTape() as tape:
@@ -51,6 +54,80 @@ def _dataset(tf):
     data = tf.data.Dataset.from_tensor_slices(({"a": A.T, "n": [1, 2, 3]}, INTEGERS))
     data = data.map(lambda x, y: (x["a"] * 2.0, y + tf.cast(x["n"], "int32")))
     return [data.cardinality(), *list(data.batch(2).prefetch(tf.data.AUTOTUNE))]
+
+
+def _windows(tf):
+    numbers = tf.data.Dataset.range(7)
+    pairs = tf.data.Dataset.zip((numbers, numbers))
+    return [
+        [list(window) for window in numbers.window(3)],
+        [list(window) for window in numbers.window(2, shift=1, stride=2, drop_remainder=True)],
+        list(numbers.window(3, 2).flat_map(lambda window: window.batch(3))),
+        [[list(one) for one in both] for both in pairs.window(4)],
+        list(numbers.interleave(lambda n: tf.data.Dataset.from_tensors(n).repeat(3), 2, 2)),
+        list(numbers.take(3).as_numpy_iterator()),
+        list(numbers.with_options(tf.data.Options()).take(1)),
+    ]
+
+
+def _pictures(tf):
+    pictures = tf.constant(COLOURS)
+    return [
+        tf.image.resize(pictures, [4, 9]),
+        tf.image.resize(pictures[0], (3, 3), method=tf.image.ResizeMethod.NEAREST_NEIGHBOR),
+        tf.image.flip_left_right(pictures),
+        tf.image.flip_up_down(pictures[1]),
+        tf.image.rot90(pictures[0]),
+        tf.image.rgb_to_grayscale(pictures),
+        tf.image.grayscale_to_rgb(pictures[..., :1]),
+        tf.image.rgb_to_hsv(pictures),
+        tf.image.hsv_to_rgb(pictures),
+        tf.image.adjust_brightness(pictures, 0.1),
+        tf.image.adjust_contrast(pictures, 2.0),
+        tf.image.per_image_standardization(pictures),
+        tf.image.crop_to_bounding_box(pictures, 1, 2, 3, 2),
+        tf.image.central_crop(pictures[0], 0.5),
+        tf.image.total_variation(pictures),
+        tf.image.psnr(pictures[0], pictures[1], 1.0),
+        tf.image.convert_image_dtype(pictures, tf.uint8),
+        tf.image.convert_image_dtype(np.array([[[0, 51, 255]]], "uint8"), tf.float32),
+    ]
+
+
+def _padded(tf):
+    def elements():
+        yield [1], {"a": [1.0], "b": 1}
+        yield [2, 3, 4], {"a": [2.0, 3.0], "b": 2}
+
+    spec = tf.TensorSpec(shape=(None,), dtype=tf.int32)
+    parts = {"a": tf.TensorSpec((None,), "float32"), "b": tf.TensorSpec((), tf.int64)}
+    data = tf.data.Dataset.from_generator(elements, output_signature=(spec, parts))
+    first = data.map(lambda x, y: x)
+    return [
+        list(data.padded_batch(2)),
+        list(data.padded_batch(2, padded_shapes=([None], {"a": [4], "b": []}))),
+        list(first.padded_batch(2, padded_shapes=(5,))),
+        list(first.padded_batch(1, padded_shapes=[-1])),
+    ]
+
+
+def _assertions(tf):
+    tf.debugging.assert_equal([1, 2], [1, 2])
+    tf.debugging.assert_less(1.0, 2.0)
+    tf.debugging.assert_near(1.0, 1.0 + 1e-7)
+    tf.debugging.assert_all_finite(A, "finite")
+    failed = []
+    for holds in (
+        lambda: tf.debugging.assert_equal(1, 2, message="differ"),
+        lambda: tf.debugging.assert_greater_equal([1.0, 2.0], 1.5),
+        lambda: tf.debugging.assert_non_negative([-1.0]),
+        lambda: tf.debugging.check_numerics([np.inf], "finite"),
+    ):
+        try:
+            holds()
+        except Exception:
+            failed.append(True)
+    return [tf.debugging.check_numerics(A, "finite"), failed]
 
 
 def _more_datasets(tf):
@@ -246,6 +323,15 @@ CASES = {
         tf.newaxis is None,
     ],
     "draws": _draws,
+    "windows of datasets": _windows,
+    "padded batches": _padded,
+    "pictures": _pictures,
+    "drawn pictures": lambda tf: [
+        tf.shape(tf.image.random_crop(COLOURS, (2, 3, 2, 3))),
+        tf.shape(tf.image.random_flip_left_right(tf.image.random_brightness(COLOURS, 0.1))),
+        tf.shape(tf.image.random_flip_up_down(tf.image.random_contrast(COLOURS[0], 0.5, 1.0))),
+    ],
+    "assertions": _assertions,
 }
 
 

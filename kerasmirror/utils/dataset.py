@@ -352,7 +352,7 @@ def _nest(function, value):
 
 
 def _plain(leaf):
-    return leaf.numpy() if isinstance(leaf, Tensor) else leaf
+    return leaf.numpy()[()] if isinstance(leaf, Tensor) else leaf
 
 
 def _rows_at(arrays, number):

@@ -16,6 +16,8 @@ from kerasmirror.standin.small_tensorflow import arrays as _arrays
 from kerasmirror.standin.small_tensorflow import (  # noqa: F401 - public
     config,
     data,
+    debugging,
+    image,
     linalg,
     math,
     nn,

@@ -6,6 +6,8 @@ options) has no meaning here.
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 
 from kerasmirror import ops
@@ -81,13 +83,76 @@ class Dataset(_Dataset):
     ):
         return _here(super().batch(int(batch_size), drop_remainder))
 
-    def padded_batch(self, batch_size, padded_shapes=None, padding_values=None, **options):
-        if padded_shapes is not None or padding_values is not None:
+    def padded_batch(
+        self,
+        batch_size,
+        padded_shapes=None,
+        padding_values=None,
+        drop_remainder=False,
+        name=None,
+    ):
+        """Batches of elements with zeros after them, up to `padded_shapes` or the largest one."""
+        if padding_values is not None:
             raise NotImplementedError(
-                "tf.data.Dataset.padded_batch: `padded_shapes` and `padding_values` must be None "
-                "here: zeros are added up to the largest element."
+                "tf.data.Dataset.padded_batch: `padding_values` must be None here, zeros are added."
             )
-        return _here(super().padded_batch(int(batch_size), options.get("drop_remainder", False)))
+        batches = _here(super().padded_batch(int(batch_size), drop_remainder))
+        if padded_shapes is None:
+            return batches
+        several = isinstance(padded_shapes, tuple) and not _is_shape(padded_shapes)
+        return batches.map(lambda *b: _extended(b if several else b[0], padded_shapes))
+
+    def window(self, size, shift=None, stride=1, drop_remainder=False, name=None):
+        """Datasets of `size` elements that lie `stride` apart; each begins `shift` further on."""
+        shift = size if shift is None else shift
+
+        def windows():
+            buffer, reach = [], (size - 1) * stride + 1
+            for element in self:
+                if len(buffer) >= reach:
+                    yield buffer[:reach:stride]
+                    del buffer[:shift]
+                buffer.append(element)
+            while buffer and (len(buffer) >= reach or not drop_remainder):
+                yield buffer[:reach:stride]
+                del buffer[:shift]
+
+        def elements():
+            for group in windows():
+                # Elements of several parts become a part of datasets, as TensorFlow has it.
+                if type(group[0]) is tuple:
+                    columns = zip(*group, strict=True)
+                    yield tuple(_of_list(column) for column in columns)
+                else:
+                    yield _of_list(group)
+
+        return Dataset(elements, UNKNOWN)
+
+    def interleave(
+        self,
+        map_func,
+        cycle_length=None,
+        block_length=1,
+        num_parallel_calls=None,
+        deterministic=None,
+        name=None,
+    ):
+        """In turn `block_length` elements of each of `cycle_length` datasets by `map_func`."""
+
+        def elements():
+            waiting = (map_func(*e) if type(e) is tuple else map_func(e) for e in self)
+            width = cycle_length if cycle_length and cycle_length > 0 else 2
+            open_ones = [iter(made) for made in islice(waiting, width)]
+            while open_ones:
+                for place, one in enumerate(list(open_ones)):
+                    taken = list(islice(one, block_length))
+                    yield from taken
+                    if len(taken) < block_length:
+                        following = next(waiting, None)
+                        open_ones[place] = None if following is None else iter(following)
+                open_ones = [one for one in open_ones if one is not None]
+
+        return Dataset(elements, UNKNOWN)
 
     def unbatch(self, name=None):
         return _here(super().unbatch())
@@ -153,6 +218,47 @@ class Dataset(_Dataset):
 
     def cardinality(self, name=None):
         return Tensor(np.array(super().cardinality(), "int64"))
+
+
+class Options:
+    """What tells TensorFlow how to run a dataset; any attribute may be set, none means anything."""
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        setattr(self, name, Options())
+        return getattr(self, name)
+
+
+def _of_list(items):
+    items = list(items)
+    return Dataset(lambda: iter(items), len(items))
+
+
+def _is_shape(value):
+    return all(size is None or isinstance(size, int) for size in value)
+
+
+def _extended(part, shapes):
+    """The tensors of a batch with zeros up to the sizes that are given, nested alike."""
+    if isinstance(shapes, dict):
+        return {name: _extended(part[name], shape) for name, shape in shapes.items()}
+    if _is_shape(shapes):
+        return _with_zeros(part, shapes)
+    return tuple(_extended(one, shape) for one, shape in zip(part, shapes, strict=True))
+
+
+def _with_zeros(tensor, shape):
+    wanted = [
+        have if n in (None, -1) else n for n, have in zip(shape, tensor.shape[1:], strict=True)
+    ]
+    if any(n < have for n, have in zip(wanted, tensor.shape[1:], strict=True)):
+        raise ValueError(
+            "tf.data.Dataset.padded_batch: `padded_shapes` must not be smaller than an element. "
+            f"Received: {tuple(shape)} for elements of shape {tensor.shape[1:]}"
+        )
+    zeros = [(0, n - have) for n, have in zip(wanted, tensor.shape[1:], strict=True)]
+    return ops.pad(tensor, [(0, 0), *zeros])
 
 
 def _as_tensors(structure):

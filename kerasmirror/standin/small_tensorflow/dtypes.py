@@ -42,4 +42,16 @@ def as_dtype(value):
     return DType(dtypes.standardize_dtype(value))
 
 
-__all__ = [*NAMES, "DType", "as_dtype", "double", "half"]
+class TensorSpec:
+    """The shape, with None for sizes that are not known, and the dtype of a tensor."""
+
+    def __init__(self, shape, dtype="float32", name=None):
+        self.shape = None if shape is None else tuple(shape)
+        self.dtype = as_dtype(dtype)
+        self.name = name
+
+    def __repr__(self):
+        return f"TensorSpec(shape={self.shape}, dtype={str(self.dtype)}, name={self.name})"
+
+
+__all__ = [*NAMES, "DType", "TensorSpec", "as_dtype", "double", "half"]
