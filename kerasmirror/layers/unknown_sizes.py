@@ -11,7 +11,9 @@ from kerasmirror.core import tree
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import get_keras_mask, set_keras_mask
 
-_SIZES = (96, 144)  # with many divisors: halves, quarters and patches of them are whole
+# With many divisors: halves, quarters and patches of them are whole. A window may need large ones,
+# a table of 20 places small ones.
+_SIZES = ((96, 144), (12, 18), (4, 6))
 _BY_NONE = (TypeError, ValueError, AttributeError)  # what arithmetic with None raises
 
 
@@ -19,14 +21,16 @@ def outputs_of(layer, args, kwargs):
     """What `layer.call` gives for placeholders, also where it computes with unknown sizes."""
     try:
         return layer.call(*args, **kwargs)
-    except _BY_NONE as error:
+    except _BY_NONE:
         if not _has_unknown((args, kwargs)) or _keeps_states(layer):
             raise
-        try:
-            runs = [_call_at(layer, size, args, kwargs) for size in _SIZES]
-            return tree.map_structure(_common, *runs)
-        except Exception:  # noqa: BLE001 - not for want of a size: the first one says why
-            raise error from None
+        for sizes in _SIZES:
+            try:
+                runs = [_call_at(layer, size, args, kwargs) for size in sizes]
+                return tree.map_structure(_common, *runs)
+            except Exception:  # noqa: BLE001 - not for want of a size: the first error says why
+                continue
+        raise
 
 
 def _has_unknown(arguments):

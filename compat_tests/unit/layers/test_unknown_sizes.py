@@ -22,6 +22,7 @@ IDIOMS = {
     "half": lambda x: x[: size(x) // 2],
     "eye": lambda x: ops.matmul(ops.eye(size(x)), x),
     "arange": lambda x: x + ops.cast(ops.arange(size(x))[:, None], "float32"),
+    "arange from 0": lambda x: x + ops.cast(ops.arange(0, size(x), 1)[:, None], "float32"),
     "mean": lambda x: ops.sum(x, axis=0) / size(x),
     "pairs": lambda x: {"all": ops.matmul(x, ops.transpose(x)) * ops.eye(size(x)), "row": x[0]},
 }
@@ -60,6 +61,18 @@ def test_sizes_that_follow_from_unknown_ones_are_unknown():
     assert Own(IDIOMS["half"])(keras.Input((4,))).shape == (None, 4)
     assert Own(IDIOMS["mean"])(keras.Input((4,))).shape == (4,)
     assert Own(IDIOMS["eye"])(keras.Input(batch_shape=(7, 4))).shape == (7, 4)
+
+
+def test_places_have_a_table_that_is_shorter_than_most_sizes():
+    class Places(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.table = layers.Embedding(20, 3)
+
+        def call(self, x):
+            return x + self.table(ops.arange(0, ops.shape(x)[1], 1))
+
+    assert Places()(keras.Input((None, 3))).shape == (None, None, 3)
 
 
 def test_masks_come_along():

@@ -6,7 +6,7 @@ import builtins
 import inspect
 
 from kerasmirror._export import export
-from kerasmirror.core import function_code, serialization, tree
+from kerasmirror.core import function_code, scopes, serialization, tree
 from kerasmirror.core.safe_mode import in_safe_mode
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.layers.layer import Layer
@@ -63,7 +63,8 @@ class Lambda(Layer):
 
     def compute_output_spec(self, inputs, mask=None, training=None):
         if self._output_shape is None:
-            return outputs_of(self, (inputs,), {"mask": mask, "training": training})
+            with scopes.SymbolicScope():
+                return outputs_of(self, (inputs,), {"mask": mask, "training": training})
         shape = tree.map_structure(lambda x: tuple(x.shape), inputs)
         return _map_shapes(
             lambda size: KerasTensor(size, self.compute_dtype), self.compute_output_shape(shape)

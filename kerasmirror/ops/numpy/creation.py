@@ -10,7 +10,7 @@ import numpy as np
 from kerasmirror._export import export
 from kerasmirror.autodiff import tangents
 from kerasmirror.autodiff.primitive import primitive
-from kerasmirror.core import dtypes
+from kerasmirror.core import dtypes, scopes
 from kerasmirror.core.symbolic import KerasTensor
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.ops import shapes
@@ -163,6 +163,9 @@ def arange(start, stop=None, step=None, dtype=None):
         given = [value for value in (start, stop, step) if value is not None]
         dtype = dtypes.result_type(*[dtype_of(value) for value in given])
     if stop is None:
+        if type(start) is int and start == 0 and scopes.in_symbolic_scope():
+            # A placeholder's unknown size is None: a layer asks for as many as that.
+            raise ValueError("keras.ops.arange: `stop` must be known. Received: start=0, stop=None")
         start, stop = 0, start
     start, stop = _number(start), _number(stop)
     step = 1 if step is None else _number(step)
