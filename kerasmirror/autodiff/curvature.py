@@ -53,7 +53,7 @@ def _products(k, call, dy, needs, options, factors=(0, 1)):
         if change is None or not any(wanted):
             continue
         inputs = [x if i in factors else None for i, x in enumerate(call.inputs)]
-        inputs[place] = np.asarray(change, inputs[place].dtype)
+        inputs[place] = tangents.settled(change, inputs[place].dtype)
         gradients = call.rule(k, *inputs, **options)[1](dy, wanted)
         for i, grad in enumerate(gradients):
             if wanted[i]:
@@ -64,7 +64,7 @@ def _products(k, call, dy, needs, options, factors=(0, 1)):
 def _rectified_products(k, call, dy, needs):
     """Of `activation(x * w + bias)`, for any product that is linear in x and in w."""
     if call.options.get("activation", "linear") == "relu":
-        dy = np.multiply(dy, call.y > 0, dtype=dy.dtype)
+        dy = np.multiply(dy, (call.y > 0).astype(dy.dtype))
     return _products(k, call, dy, needs, {**call.options, "activation": "linear"})
 
 
@@ -113,7 +113,7 @@ def _elementwise(**seconds):
                 if change is None or not needs[j]:
                     continue
                 slope = second(*call.inputs, call.y, **call.options)
-                part = np.asarray(np.multiply(slope, change) * dy, call.y.dtype)
+                part = tangents.settled(np.multiply(slope, change) * dy, call.y.dtype)
                 part = sum_to_shape(k, np.broadcast_to(part, call.y.shape), call.inputs[j].shape)
                 found[j] = tangents.plus(found[j], part)
         return found

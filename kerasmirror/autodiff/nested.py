@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kerasmirror import kernels
 from kerasmirror.autodiff.curvature import curvature
-from kerasmirror.autodiff.tangents import Call, conjugated, plus
+from kerasmirror.autodiff.tangents import Call, conjugated, plus, settled
+from kerasmirror.core.device import filled, kernels_at
 from kerasmirror.core.tensor import Tensor
 from kerasmirror.core.variable import Variable, next_key
 
@@ -103,7 +103,7 @@ class Step:
         given = tuple([None if dy is None else dy.data for dy in dys])
         found = self._backward(given[0] if self._single else given, needs)
         gradients = [
-            Tensor(np.asarray(grad), next_key()) if wanted and grad is not None else None
+            Tensor(settled(grad), next_key()) if wanted and grad is not None else None
             for grad, wanted in zip(found, needs, strict=True)
         ]
         keys = recorder.keys_of([*self._inputs, *dys])
@@ -122,7 +122,7 @@ class Step:
         return gradients
 
     def _second(self, changes, dys, needs):
-        k = kernels.for_device("cpu")
+        k = kernels_at(self._y if self._single else self._y[0])
         n = len(self._inputs)
         call = Call(
             self._primitive.name,
@@ -140,7 +140,7 @@ class Step:
                 parts, ys = ((change,), (self._y,)) if self._single else (change, self._y)
                 for place, (part, y) in enumerate(zip(parts, ys, strict=True)):
                     if part is not None and needs[n + place]:
-                        results[n + place] = np.asarray(part, y.dtype)
+                        results[n + place] = settled(part, y.dtype)
             if any(needs[:n]):
                 kind = self._primitive.tangent
                 results[:n] = curvature(k, call, kind, dys, needs[:n])
@@ -163,8 +163,7 @@ def gradients(tape, recorder, targets, sources, seeds):
             if isinstance(seed, Variable):
                 seed = seed.value
             if not isinstance(seed, Tensor):
-                filled = np.ones(target.shape, target.data.dtype) if seed is None else seed
-                seed = Tensor(np.asarray(filled))
+                seed = Tensor(filled(target.data, 1) if seed is None else settled(seed))
             _accumulate(recorder, grads, target.key, seed)
     reached = _reached(tape, {source.key for source in sources if source.key is not None})
     for input_keys, output_keys, step in reversed(tape._records):
@@ -198,7 +197,7 @@ def _accumulate(recorder, grads, key, grad):
     if before is None:
         grads[key] = grad
         return
-    total = Tensor(np.asarray(plus(before.data, grad.data)), next_key())
+    total = Tensor(settled(plus(before.data, grad.data)), next_key())
     keys = recorder.keys_of([before, grad])
     if keys is None:
         total.key = None

@@ -138,9 +138,16 @@ def reducing(axes_of):
         for slope, given in zip(slopes, call.tangents, strict=True):
             if given is not None:
                 total = plus(total, k.sum(slope * given, axes_of(call.options)))
-        return np.asarray(total, call.y.dtype).reshape(call.y.shape)
+        return settled(total, call.y.dtype).reshape(call.y.shape)
 
     return tangent
+
+
+def settled(part, dtype=None):
+    """An array of either device, of `dtype` where one is given; NumPy's numbers become arrays."""
+    if isinstance(part, (np.ndarray, np.generic, int, float)):
+        return np.asarray(part, dtype)
+    return part if dtype is None else part.astype(dtype, copy=False)
 
 
 def plus(total, more):

@@ -151,13 +151,13 @@ def max_pool_tangent(x, dx, y, geometry):
     height, width = ((n - 1) * s for n, s in zip(geometry.out_size, geometry.stride, strict=True))
     pads = ((0, 0), *geometry.pad, (0, 0))
     filled, moved = np.pad(x, pads, constant_values=-np.inf), np.pad(dx, pads)
-    dy, open_windows = np.zeros_like(y), np.ones(y.shape, bool)
+    dy, open_windows = np.zeros_like(y), np.ones_like(y, dtype=bool)
     for r, s in np.ndindex(*geometry.window):
         rows = slice(r, r + height + 1, geometry.stride[0])
         columns = slice(s, s + width + 1, geometry.stride[1])
         hit = open_windows & (filled[:, rows, columns] == y)
-        dy[hit] = moved[:, rows, columns][hit]
-        open_windows &= ~hit
+        dy = np.where(hit, moved[:, rows, columns], dy)
+        open_windows = open_windows & ~hit
     return dy
 
 
