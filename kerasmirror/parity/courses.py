@@ -154,7 +154,7 @@ class _Bounds:
             later = np.minimum(np.arange(len(expected)) + _SOONER, len(expected) - 1)
             self.losses[name] = _widened(self._tolerances["step"], found[:, later])
         found = self._departures(lambda side: side["weights"], self._expected["weights"])
-        self.weights = _widened(self._tolerances["final weights"], found)
+        self.weights = _widened(self._tolerances["final weights"], found, together=True)
         shares = [share for _, share in self._expected["accuracy"]]
         found = self._departures(lambda side: [share for _, share in side["accuracy"]], shares)
         # A sample is right or wrong: what leaves the losses leaves some of them.
@@ -171,9 +171,15 @@ class _Bounds:
         return np.array(rows, "float64").reshape(len(rows), len(expected))
 
 
-def _widened(tolerance, departures):
-    """A bound for each column of departures, of which each row is a draw's."""
+def _widened(tolerance, departures, together=False):
+    """A bound for each column of departures, of which each row is a draw's.
+
+    `together`: columns are parts of one state, in any of which a course may be far; so what draws
+    spread by in one of them counts for all.
+    """
     far, near = departures.max(axis=0), departures.min(axis=0)
     times = np.full(len(far), float(_BEYOND[1]))
     np.divide(far, near, out=times, where=(near > 0) & np.isfinite(far))
+    if together and times.size:
+        times[:] = times.max()
     return [max(tolerance, float(bound)) for bound in far * np.clip(times, *_BEYOND)]

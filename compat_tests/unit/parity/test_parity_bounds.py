@@ -34,6 +34,17 @@ def test_it_may_be_as_far_from_the_farthest_draw_as_that_is_from_the_nearest():
     assert bounds.losses["loss"] == [float("inf")]
 
 
+def test_weights_may_be_as_far_as_draws_spread_in_any_of_them():
+    def trained(*weights):
+        return {**training([1.0]), "weights": [np.array(weight) for weight in weights]}
+
+    bounds = _Bounds(TOLERANCES, trained(1.0, 1.0))
+    bounds.widen(trained(1.01, 1.02))
+    assert bounds.weights == pytest.approx([0.04, 0.08])
+    bounds.widen(trained(1.03, 1.12))
+    assert bounds.weights == pytest.approx([0.18, 0.72])
+
+
 def test_the_accuracy_may_be_four_times_as_far_too():
     bounds = _Bounds(TOLERANCES, training([1.0]))
     assert not bounds.hold(training([1.0], 0.52))
