@@ -37,7 +37,8 @@ _NAMES = (
 def install_as_keras(tensorflow=False):
     """Let `import keras`, `from keras.x import y` and `tensorflow.keras` give kerasmirror.
 
-    For the whole process, from now on; a second call changes nothing. A real TensorFlow that is
+    For the whole process, from now on; a second call changes nothing. `keras.backend` gets the
+    functions of Keras 2 that TensorFlow's Keras still has (`K.mean`). A real TensorFlow that is
     installed stays as it is, but for `tensorflow.keras`. Without one, `from tensorflow import
     keras` works all the same.
 
@@ -61,6 +62,7 @@ def install_as_keras(tensorflow=False):
     if finder is None:
         finder = _Finder()
         sys.meta_path.insert(0, finder)
+        importlib.import_module(f"{_SMALL}.legacy_backend").install(kerasmirror.backend)
         kerasmirror.__version__ = f"{KERAS_VERSION}+{_OURS}.{kerasmirror.__version__}"
     finder.small_tensorflow |= tensorflow
     _put_into_loaded_tensorflow()
