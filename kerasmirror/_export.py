@@ -92,6 +92,8 @@ def _explaining(module, path, reason):
 
 
 def _submodule(module, name):
+    # Imports of what is below a namespace without a file, by whichever name, ask for its folders.
+    vars(module).setdefault("__path__", [])
     full = f"{module.__name__}.{name}"
     found = sys.modules.get(full)
     if found is None:

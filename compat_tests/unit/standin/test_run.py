@@ -35,6 +35,20 @@ def test_a_script_gets_its_arguments_its_folder_and_its_name(tmp_path):
     assert done.returncode == 7
 
 
+def test_namespaces_below_others_are_imported_by_each_of_their_names(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from tensorflow.keras.preprocessing.sequence import pad_sequences\n"
+        "from keras.preprocessing.image import img_to_array\n"
+        "import tensorflow.keras.preprocessing.image, keras.optimizers.schedules\n"
+        "from tensorflow.keras.datasets import mnist\n"
+        "from tensorflow.keras import backend as K\n"
+        "print(pad_sequences([[1], [2, 3]]).tolist(), float(K.mean(K.constant([1.0, 3.0]))))\n"
+    )
+    done = run(script)
+    assert (done.returncode, done.stdout) == (0, "[[0, 1], [2, 3]] 2.0\n"), done.stderr
+
+
 def test_a_module_runs_like_a_script(tmp_path):
     (tmp_path / "program.py").write_text("import keras, sys\nprint(keras.__name__, sys.argv[1:])\n")
     done = run("-m", "program", "x", cwd=tmp_path)
