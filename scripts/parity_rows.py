@@ -108,7 +108,8 @@ def table(reports):
         "errors relative to the largest value):\n\n" + "\n".join(lines) + "\n\n"
         f"Where a loss leaves Keras's by more than {BOUND:.0e}, Keras was trained again, with "
         "random errors in its layers of the size that kerasmirror's layers have at the same "
-        'inputs: "Keras from itself" is how far that takes its losses. '
+        'inputs, where needed of up to 4 times that: "Keras from itself" is how far that takes its '
+        "losses. "
         "\\* A maximum or a relu of values a rounding apart sent a gradient another way; compared "
         "at equal outputs of layers."
     )

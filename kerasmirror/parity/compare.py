@@ -63,11 +63,12 @@ def compare(
     Where gradients are beyond their tolerance though the forward pass agrees, they are compared
     with Keras's at kerasmirror's outputs of the layers: at a maximum or a relu, values a rounding
     apart decide which way a gradient goes, and at equal values both have to decide alike. Where a
-    training's course is beyond its tolerance, Keras is trained up to five times more with errors
-    in its layers, random ones of the size that kerasmirror's layers have at the same inputs
-    (parity.courses). A training that is right but for its roundings is one of Keras's own then: it
-    may leave Keras's by as many times what the farthest of them does as that is of the nearest, but
-    at least 4 and at most 10 times, and 5 steps earlier.
+    training's course is beyond its tolerance, Keras is trained up to six times more with errors in
+    its layers, random ones of the size that kerasmirror's layers have at the same inputs, and if
+    that does not explain it of 2 and of 4 times that size (parity.courses). A training that is
+    right but for its roundings is one of Keras's own then: it may leave Keras's by as many times
+    what the farthest of them does as that is of the nearest, but at least 4 and at most 10 times,
+    and 5 steps earlier.
 
     Args:
         build: a module-level function that takes `keras` and gives a model, or what

@@ -20,12 +20,19 @@ import numpy as np
 from kerasmirror.parity.measure import noise, one_pass, training
 from kerasmirror.parity.report import relative_error
 
-# How many such courses there are at most.
-_DRAWS = 5
-# One more is farther than the farthest of five once in six times. From where a rounding first
-# decides, which is chance, a distance grows by some factor in each step, so distances spread by
-# factors: one more may be as many times as far as the farthest as that is of the nearest. Not less
-# than by the first factor, which is what few draws do not show, and not more than by the second ...
+# The sizes of errors in such courses, in those that were measured; as many courses as are needed.
+# Errors of sums have longer tails than normal ones: the largest are 4 to 20 root mean squares, of
+# normal ones 4 to 5. So where the first courses do not suffice, the others have errors of which the
+# largest are like kerasmirror's: one may have opened a relu. Each second course has the errors of
+# the one before with the other sign, so that what one keeps shut the other opens.
+_SIZES = (1, -1, 2, -2, 4, -4)
+# How many seeds a comparison's own seed stands for.
+_SEEDS = 5
+# One more course is farther than the farthest of six once in seven times. From where a rounding
+# first decides, which is chance, a distance grows by some factor in each step, so distances spread
+# by factors: one more may be as many times as far as the farthest as that is of the nearest. Not
+# less than by the first factor, which is what few draws do not show, and not more than by the
+# second ...
 _BEYOND = 4, 10
 # ... and this many steps earlier.
 _SOONER = 5
@@ -52,11 +59,15 @@ def compare_training(report, task, ours, real, weights, first, steps, batch_size
     bounds = _Bounds(report.tolerances, expected)
     if not bounds.hold(actual):
         report.roundings = _roundings(report, task, ours, weights, first, batch_size)
-    for draw in range(_DRAWS):
+    for draw, size in enumerate(_SIZES):
         if bounds.hold(actual):
             break
-        sizes = report.roundings["outputs"], report.roundings["gradients"]
+        sizes = [
+            {name: size * error for name, error in report.roundings[kind].items()}
+            for kind in ("outputs", "gradients")
+        ]
         bounds.widen(curve(real, (*sizes, _seed(task, draw))))
+        report.times = abs(size)
     report.sensitivity = bounds.departures.get("loss")
     report.draws = bounds.draws
     _add_rows(report, actual, expected, bounds)
@@ -66,7 +77,7 @@ def compare_training(report, task, ours, real, weights, first, steps, batch_size
 
 def _seed(task, draw):
     """Seeds far enough apart for the layers of a model."""
-    return (_DRAWS * task.seed + draw) % 1024 * 1024
+    return (_SEEDS * task.seed + draw // 2) % 1024 * 1024
 
 
 def _add_rows(report, actual, expected, bounds):

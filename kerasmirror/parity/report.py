@@ -79,14 +79,14 @@ class Report:
     `sensitivity`, where it was measured, how far the losses of Keras's steps depart from its own
     when its layers have errors as kerasmirror's, the most of `draws` such trainings, and
     `roundings` the sizes of these: {"outputs": {layer: size}, "gradients": {weight: size}}, root
-    mean squares in shares of the largest output and of gradients (measure.noise.scale);
-    `settings`, steps, batch size, samples, seed.
+    mean squares in shares of the largest output and of gradients (measure.noise.scale), `times`
+    how many times as large they were at most; `settings`, steps, batch size, samples, seed.
     """
 
     def __init__(self, title, tolerances):
         self.title, self.tolerances = title, tolerances
         self.rows, self.costs, self.sensitivity = [], {}, None
-        self.draws, self.roundings, self.settings = 0, {}, {}
+        self.draws, self.times, self.roundings, self.settings = 0, 1, {}, {}
 
     def add(self, stage, name, actual, expected, exact=None, kind=None, allowed=None):
         """Compare two arrays or numbers; `exact` is the same in float64.
@@ -177,8 +177,9 @@ class Report:
         """How far Keras's losses are from its own and from kerasmirror's; "" if not measured."""
         if self.sensitivity is None:
             return ""
+        size = "the size" if self.times == 1 else f"up to {self.times} times the size"
         return (
-            "With random errors of the size of kerasmirror's in outputs and gradients of its layers"
+            f"With random errors of {size} of kerasmirror's in outputs and gradients of its layers"
             f"{self._largest_roundings()}, Keras's losses depart from its own by up to "
             f"{max(self.sensitivity):.1e} ({self._drawn()}), "
             f"kerasmirror's by up to {self.worst('step').error:.1e}."
@@ -212,6 +213,7 @@ class Report:
             "costs": self.costs,
             "sensitivity": self.sensitivity,
             "draws": self.draws,
+            "times": self.times,
             "roundings": self.roundings,
         }
 

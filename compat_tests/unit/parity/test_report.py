@@ -105,6 +105,8 @@ def test_a_course_that_keras_takes_too_is_told_with_what_it_was_measured_by(repo
         "losses depart from its own by up to 1.0e-02 (the most of 3 draws), "
         "kerasmirror's by up to 2.0e-02."
     )
+    report.times = 4
+    assert "With random errors of up to 4 times the size of kerasmirror's" in report.courses()
     report.add("step", "2", 2.0, 1.0, allowed=0.04)
     assert report.verdict() == "They first differ in: loss of training steps, 2."
     assert "kerasmirror's by up to 1.0e+00" in report.courses()
