@@ -14,11 +14,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import readme
+
 from kerasmirror.experiments import paper
 
-ROOT = Path(__file__).resolve().parent.parent
-BEGIN = "<!-- parity table: written by scripts/parity_rows.py -->"
-END = "<!-- end of parity table -->"
 BOUND = 1e-4
 HEAD = (
     "network",
@@ -132,10 +131,7 @@ def main(arguments=None):
     text = table(reports) if reports else ""
     print(text)
     if options.write and reports:
-        readme = ROOT / "README.md"
-        before, rest = readme.read_text().split(BEGIN)
-        after = rest[rest.index(END) :]
-        readme.write_text(f"{before}{BEGIN}\n{text}\n{after}")
+        readme.write("parity", "parity_rows.py", text)
     return 0 if len(reports) == len(rows_of(options.rows)) else 1
 
 

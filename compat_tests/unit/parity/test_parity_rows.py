@@ -58,13 +58,14 @@ def test_rows_are_read_and_reports_that_are_there_not_made_again(script, tmp_pat
     with pytest.raises(SystemExit, match="not imagenet"):
         script.rows_of("imagenet")
     script.path_of(tmp_path, "mnist:1").write_text(json.dumps(report_of([1.0]).as_dict()))
+    begin, end = script.readme.markers("parity", "parity_rows.py")
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{script.BEGIN}\nold\n{script.END}\nafter\n")
-    monkeypatch.setattr(script, "ROOT", tmp_path)
+    readme.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    monkeypatch.setattr(script.readme.write, "__defaults__", (readme,))
     assert script.main(["--rows", "mnist:1", "--folder", str(tmp_path), "--write"]) == 0
     text = readme.read_text()
-    assert text.startswith(f"before\n{script.BEGIN}\n1 of 1 networks agree")
-    assert text.endswith(f"{script.END}\nafter\n") and "old" not in text
+    assert text.startswith(f"before\n{begin}\n1 of 1 networks agree")
+    assert text.endswith(f"{end}\nafter\n") and "old" not in text
 
 
 def test_a_row_runs_the_command_on_its_own_data(script, tmp_path, monkeypatch):
