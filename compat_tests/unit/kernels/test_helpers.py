@@ -89,6 +89,7 @@ def step(model):
 @pytest.fixture
 def nothing_is_loaded(monkeypatch):
     """As in a new process: what a kernel was already used for is compiled or loaded again."""
+    gc.unfreeze()  # what conftest has frozen is not among the objects
     for each in gc.get_objects():
         if type(each) is launch.Kernel:
             monkeypatch.setattr(each, "entries", {})
