@@ -20,14 +20,18 @@ def keep_weight_options(layer, **options):
             setattr(layer, f"{weight}_{kind}", family.get(value))
 
 
-def add_weight_with_options(layer, weight, shape, **kwargs):
-    """`layer.add_weight` called `weight`, with the options kept by `keep_weight_options`."""
+def add_weight_with_options(layer, weight, shape, options=None, **kwargs):
+    """`layer.add_weight` called `weight`, with the options kept by `keep_weight_options`.
+
+    `options` is the name that they were kept by, where it is not the weight's.
+    """
+    options = options or weight
     return layer.add_weight(
         name=weight,
         shape=shape,
-        initializer=getattr(layer, f"{weight}_initializer"),
-        regularizer=getattr(layer, f"{weight}_regularizer", None),
-        constraint=getattr(layer, f"{weight}_constraint", None),
+        initializer=getattr(layer, f"{options}_initializer"),
+        regularizer=getattr(layer, f"{options}_regularizer", None),
+        constraint=getattr(layer, f"{options}_constraint", None),
         **kwargs,
     )
 

@@ -72,6 +72,20 @@ class WindowLayer(Layer):
     def _add_bias(self, filters):
         self.bias = add_weight_with_options(self, "bias", (filters,)) if self.use_bias else None
 
+    def _convolved(self, inputs, kernel, geometry, depthwise=False):
+        """`activation(conv(inputs, kernel) + bias)`, in one pass where the activation allows it."""
+        fused = activations.fusable(self.activation)
+        outputs = conv2d_bias_activation(
+            inputs,
+            kernel,
+            self.bias,
+            geometry=geometry,
+            activation=fused or "linear",
+            channels_first=self._channels_first,
+            depthwise=depthwise,
+        )
+        return outputs if fused is not None else self.activation(outputs)
+
     def _finished(self, outputs):
         """`activation(outputs + bias)` as operations of their own."""
         if self.use_bias:
@@ -181,16 +195,8 @@ class BaseConv(WindowLayer):
         inputs = float_inputs(self, inputs)
         if self.rank == 3:
             return self._finished(self._convolved_volume(inputs))
-        fused = activations.fusable(self.activation)
-        outputs = conv2d_bias_activation(
-            inputs,
-            self.kernel,
-            self.bias,
-            geometry=self._geometry(inputs.shape, self.kernel.shape),
-            activation=fused or "linear",
-            channels_first=self._channels_first,
-        )
-        return outputs if fused is not None else self.activation(outputs)
+        geometry = self._geometry(inputs.shape, self.kernel.shape)
+        return self._convolved(inputs, self.kernel, geometry)
 
     def _convolved_volume(self, inputs):
         kernel = ops.cast(self.kernel, inputs.dtype)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from kerasmirror import activations
 from kerasmirror._export import export
 from kerasmirror.core import checks
 from kerasmirror.layers.convolutional.base import WindowLayer
 from kerasmirror.layers.layer import float_inputs
-from kerasmirror.layers.weight_options import keep_weight_options
-from kerasmirror.ops.nn.conv import conv2d_bias_activation, depthwise_geometry
+from kerasmirror.layers.weight_options import add_weight_with_options, keep_weight_options
+from kerasmirror.ops.nn.conv import depthwise_geometry
 
 
 class DepthwiseWindow(WindowLayer):
@@ -28,17 +27,6 @@ class DepthwiseWindow(WindowLayer):
     def _depthwise_sizes(self, input_shape):
         geometry = self._depthwise_geometry(tuple(input_shape), self._channels_of(input_shape))
         return geometry.out_size[-self.rank :]
-
-    def _depthwise(self, inputs, kernel, bias, activation):
-        return conv2d_bias_activation(
-            inputs,
-            kernel,
-            bias,
-            geometry=self._depthwise_geometry(inputs.shape, kernel.shape[-2]),
-            activation=activation,
-            channels_first=self._channels_first,
-            depthwise=True,
-        )
 
 
 class BaseDepthwiseConv(DepthwiseWindow):
@@ -83,21 +71,15 @@ class BaseDepthwiseConv(DepthwiseWindow):
     def build(self, input_shape):
         channels = self._channels_of(input_shape)
         self._depthwise_sizes(input_shape)  # a window that does not fit raises here
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(*self.kernel_size, channels, self.depth_multiplier),
-            initializer=self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            constraint=self.depthwise_constraint,
-        )
+        shape = (*self.kernel_size, channels, self.depth_multiplier)
+        self.kernel = add_weight_with_options(self, "kernel", shape, options="depthwise")
         self._add_bias(channels * self.depth_multiplier)
         self._settle_inputs(channels)
 
     def call(self, inputs):
         inputs = float_inputs(self, inputs)
-        fused = activations.fusable(self.activation)
-        outputs = self._depthwise(inputs, self.kernel, self.bias, fused or "linear")
-        return outputs if fused is not None else self.activation(outputs)
+        geometry = self._depthwise_geometry(inputs.shape, self.kernel.shape[-2])
+        return self._convolved(inputs, self.kernel, geometry, depthwise=True)
 
     def compute_output_shape(self, input_shape):
         filters = self._channels_of(input_shape) * self.depth_multiplier

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from kerasmirror import activations
 from kerasmirror._export import export
 from kerasmirror.core import checks
 from kerasmirror.layers.convolutional.depthwise import DepthwiseWindow
 from kerasmirror.layers.layer import float_inputs
-from kerasmirror.layers.weight_options import keep_weight_options
+from kerasmirror.layers.weight_options import add_weight_with_options, keep_weight_options
 from kerasmirror.ops.nn.conv import conv2d_bias_activation, conv_geometry
 
 
@@ -59,40 +58,32 @@ class BaseSeparableConv(DepthwiseWindow):
     def build(self, input_shape):
         channels = self._channels_of(input_shape)
         self._depthwise_sizes(input_shape)  # a window that does not fit raises here
-        self.depthwise_kernel = self._add_kernel(
-            "depthwise", (*self.kernel_size, channels, self.depth_multiplier)
+        window = (*self.kernel_size, channels, self.depth_multiplier)
+        place = (*(1,) * self.rank, channels * self.depth_multiplier, self.filters)
+        self.depthwise_kernel = add_weight_with_options(
+            self, "depthwise_kernel", window, options="depthwise"
         )
-        self.pointwise_kernel = self._add_kernel(
-            "pointwise", (*(1,) * self.rank, channels * self.depth_multiplier, self.filters)
+        self.pointwise_kernel = add_weight_with_options(
+            self, "pointwise_kernel", place, options="pointwise"
         )
         self._add_bias(self.filters)
         self._settle_inputs(channels)
 
-    def _add_kernel(self, which, shape):
-        return self.add_weight(
-            name=f"{which}_kernel",
-            shape=shape,
-            initializer=getattr(self, f"{which}_initializer"),
-            regularizer=getattr(self, f"{which}_regularizer"),
-            constraint=getattr(self, f"{which}_constraint"),
-        )
-
     def call(self, inputs):
         inputs = float_inputs(self, inputs)
-        each = self._depthwise(inputs, self.depthwise_kernel, None, "linear")
-        fused = activations.fusable(self.activation)
-        mix = self.pointwise_kernel
-        outputs = conv2d_bias_activation(
-            each,
-            mix,
-            self.bias,
-            geometry=conv_geometry(
-                each.shape, mix.shape, 1, "valid", self._channels_first, 1, owner=self.name
-            ),
-            activation=fused or "linear",
+        each = conv2d_bias_activation(
+            inputs,
+            self.depthwise_kernel,
+            None,
+            geometry=self._depthwise_geometry(inputs.shape, self.depthwise_kernel.shape[-2]),
             channels_first=self._channels_first,
+            depthwise=True,
         )
-        return outputs if fused is not None else self.activation(outputs)
+        mix = self.pointwise_kernel
+        geometry = conv_geometry(
+            each.shape, mix.shape, 1, "valid", self._channels_first, 1, owner=self.name
+        )
+        return self._convolved(each, mix, geometry)
 
     def compute_output_shape(self, input_shape):
         sizes = self._depthwise_sizes(input_shape)
