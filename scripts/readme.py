@@ -12,16 +12,12 @@ def markers(name, script):
 
 
 def write(name, script, text, readme=README):
-    """Replace what stands between the table's markers; exits with a message where there are none.
-
-    Returns: what was there before.
-    """
+    """Replace what stands between the markers; exits with a message where there are none."""
     begin, end = markers(name, script)
     whole = readme.read_text(encoding="utf-8")
     if begin not in whole or end not in whole:
         sys.exit(f"--write: {readme.name} must have the lines {begin} and {end}")
     before, rest = whole.split(begin)
-    old, after = rest.split(end)
+    after = rest.split(end)[1]
     readme.write_text(f"{before}{begin}\n{text.rstrip()}\n{end}{after}", encoding="utf-8")
     print(f"{readme.name}: {name} table written")
-    return old.strip()

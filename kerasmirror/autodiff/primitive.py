@@ -28,7 +28,7 @@ from kerasmirror.core.variable import next_key
 
 # Importing the kernels takes half a second: at the first use, not at import.
 kernels_of = functools.cache(kernels.for_device)
-# Without __init__, which sees to the device: half the time of `Tensor(y)`.
+# Without __init__, which sees to the device.
 new_tensor = Tensor.__new__
 
 PRIMITIVES = []
@@ -60,7 +60,7 @@ class Primitive:
         return self.apply(inputs, options)
 
     def apply(self, inputs, options):
-        """`self(*inputs, **options)`, half a microsecond sooner for who has both at hand."""
+        """`self(*inputs, **options)`, sooner: for who has a tuple and a dict at hand."""
         try:
             arrays = [None if value is None else value.data for value in inputs]
         except AttributeError:
